@@ -1,0 +1,1 @@
+"""Fidelity, clinical prediction and survival on cohorts and generated images."""

@@ -1,0 +1,1 @@
+"""Leakage, condition adherence, memorisation."""

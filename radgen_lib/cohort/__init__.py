@@ -1,0 +1,1 @@
+"""Identity of patients and series, selection with reasons, labels, splits by patient."""

@@ -1,0 +1,1 @@
+"""Errors, atomic writes, seeds, provenance, progress and the typed configuration."""

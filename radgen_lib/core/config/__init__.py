@@ -1,0 +1,1 @@
+"""Typed configuration: the one source of defaults, schema and reference page."""

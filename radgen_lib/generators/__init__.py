@@ -1,0 +1,1 @@
+"""Generators of images from omics: one interface, one training loop."""

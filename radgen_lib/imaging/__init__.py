@@ -1,0 +1,1 @@
+"""Images: projections and radiomic features."""

@@ -1,0 +1,1 @@
+"""Frechet family, image quality, classification, survival, intervals."""

@@ -1,0 +1,1 @@
+"""Omics matrices and the conditions made from them."""

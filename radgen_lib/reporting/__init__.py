@@ -1,0 +1,1 @@
+"""Paper tables, figures, the page a person reads."""

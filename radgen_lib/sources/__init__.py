@@ -1,0 +1,1 @@
+"""Data registry, downloads, released data."""
