@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import json
 from functools import cache
 from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[1]
+UNCOUNTED = tuple(f"radgen_lib.core.{name}" for name in ("config", "errors", "job", "progress", "provenance", "stop"))
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -28,24 +30,59 @@ def source_digest(path: Path) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def code_digest(*places: str) -> str:
-    """Digest of the library places a rule uses, e.g. ``code_digest("metrics", "analyses/survival.py")``.
+def _module_file(module: str) -> Path | None:
+    """File of a module, or None for a package of nothing and for modules that are not there."""
+    if module.split(".")[0] == LIBRARY.name:
+        base = LIBRARY.parent.joinpath(*module.split("."))
+        file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        return file if file.is_file() else None
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    return Path(found.origin) if found and found.origin and found.origin.endswith(".py") else None
 
-    A place is a room, or a file of a room; every non-Python file of a room (registry, templates) counts by content.
-    Raises FileNotFoundError for a place that does not exist, so that a moved module cannot silently drop out.
+
+@cache
+def _library_imports(path: Path) -> frozenset[str]:
+    """Modules of radgen that a file imports, at its top or inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(name for name in found if name.split(".")[0] == LIBRARY.name)
+
+
+def code_digest(*modules: str, files: tuple[str, ...] = ()) -> str:
+    """Digest of what a rule runs: the named modules, everything of radgen they import, and named data files.
+
+    ``modules`` are dotted names, e.g. ``"radgen_lib.analyses.fidelity"`` (a user's own module counts too); ``files``
+    are folders or files below ``radgen_lib``. Modules that only log, record or check (:data:`UNCOUNTED`) do not count.
+    Raises FileNotFoundError for a named module or file that does not exist, so that none can silently drop out.
     """
-    parts: list[str] = []
-    for place in sorted(places):
+    parts: set[str] = set()
+    waiting, seen = list(modules), set(modules)
+    while waiting:
+        module = waiting.pop()
+        path = _module_file(module)
+        if path is None:
+            if module in modules:
+                raise FileNotFoundError(f"{module}: no such module for a code digest")
+            continue
+        parts.add(f"{module}:{source_digest(path)}")
+        new = {name for name in _library_imports(path) if not name.startswith(UNCOUNTED)} - seen
+        seen |= new
+        waiting += sorted(new)
+    for place in files:
         root = LIBRARY / place
         if not root.exists():
             raise FileNotFoundError(f"radgen_lib/{place}: no such place for a code digest")
-        files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
-        for file in files:
-            if "__pycache__" in file.parts:
-                continue
-            digest = source_digest(file) if file.suffix == ".py" else file_sha256(file)
-            parts.append(f"{file.relative_to(LIBRARY).as_posix()}:{digest}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        for file in [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file()):
+            parts.add(f"{file.relative_to(LIBRARY).as_posix()}:{file_sha256(file)}")
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
 def value_digest(value: object) -> str:

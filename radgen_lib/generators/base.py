@@ -68,11 +68,13 @@ class Generator(ABC):
     """Images from conditions.
 
     Subclasses define ``Options`` (a subclass of :class:`Options`) and set ``deterministic`` when the image is a
-    function of the condition alone. ``options`` is validated by the class itself.
+    function of the condition alone, ``accelerated = False`` when it needs no torch. ``options`` is validated by the
+    class itself.
     """
 
     Options: ClassVar[type[Options]] = Options
     deterministic: ClassVar[bool] = False
+    accelerated: ClassVar[bool] = True
 
     def __init__(self, options: Any, *, image_size: int, n_conditions: int) -> None:
         self.options = options
@@ -125,3 +127,12 @@ def build_generator(path: str, options: dict[str, Any], *, image_size: int, n_co
             f"Allowed keys: {', '.join(kind.Options.model_fields)}"
         ) from error
     return kind(checked, image_size=image_size, n_conditions=n_conditions)
+
+
+def device_for(path: str, wanted: str) -> str:
+    """Device that a generator of class ``path`` runs on, logged; ``wanted`` is auto, cpu or cuda."""
+    if not generator_class(path).accelerated:
+        return "cpu"
+    from radgen_lib.generators.common import pick_device
+
+    return pick_device(wanted)

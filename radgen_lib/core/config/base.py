@@ -18,7 +18,9 @@ def as_config_error(error: ValidationError, model: type[BaseModel]) -> ConfigErr
     lines = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or model.__name__
-        if item["type"] == "extra_forbidden":
+        if item["type"] == "value_error":
+            lines.append(item["msg"].removeprefix("Value error, "))
+        elif item["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key (value found: {item['input']!r}). {_neighbours(model, item['loc'])}")
         else:
             lines.append(f"{key} = {item.get('input')!r}: {item['msg']}")

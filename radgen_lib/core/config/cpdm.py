@@ -116,6 +116,9 @@ class Sampling(Block):
     """How many images are drawn."""
 
     draws_heldout: Annotated[int, Field(ge=1, le=100, description="Images per held-out patient's condition")] = 10
+    synthetic_repeats: Annotated[
+        int, Field(ge=1, le=50, description="Grouped repeats whose generators draw images of patients without MRI")
+    ] = 1
     max_synthetic: Annotated[
         int | None,
         Field(ge=20, description="Patients without MRI that get images (a seeded, stratified sample); null: all"),
@@ -134,7 +137,7 @@ class Prediction(Block):
     primary_tasks: Annotated[list[Task], Field(description="Endpoints for which settings are searched")] = [
         "er", "subgroup", "mut_TP53", "mut_PIK3CA", "mut_CDH1",
     ]  # fmt: skip
-    primary_classifiers: Annotated[list[Classifier], Field(description="Classifiers for which settings are searched")] = [
+    primary_classifiers: Annotated[list[Classifier], Field(description="Classifiers whose settings are searched")] = [
         "xgboost", "logistic", "lasso", "random_forest", "svm",
     ]  # fmt: skip
     search_draws: Annotated[int, Field(ge=1, le=500, description="Settings tried inside the training folds")] = 10

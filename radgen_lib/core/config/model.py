@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from radgen_lib.core.config.base import Block
 from radgen_lib.core.config.cohort import Cohort
 from radgen_lib.core.config.cpdm import Cpdm
+from radgen_lib.core.config.presets import PRESETS
 
 
 class Config(Block):
@@ -32,6 +33,9 @@ class Config(Block):
     mirror: Annotated[
         str | None, Field(description="Folder searched before the network; RADGEN_MIRROR sets it too")
     ] = None
+    registry: Annotated[
+        str | None, Field(description="Another registry file of downloads; null: the one that comes with radgen")
+    ] = None
     offline: Annotated[bool, Field(description="Never open a connection; files come from the mirror or fail")] = False
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Field(description="auto: an accelerator where there is one; cuda: fail without")
@@ -45,7 +49,7 @@ class Config(Block):
     cpdm: Annotated[Cpdm, Field(description="System B")] = Cpdm()
     presets: Annotated[
         dict[str, dict[str, Any]], Field(description="Values laid over the ones above, by preset name")
-    ] = {}
+    ] = PRESETS
 
     @model_validator(mode="after")
     def _names_agree(self) -> Config:

@@ -1,0 +1,77 @@
+"""radgen: from raw public data to the tables of published breast-cancer radiogenomics systems.
+
+Targets: a cohort (`tcga_brca_released`), a system (`cpdm`), `paper_tables`; without a target, the cohorts of `run:`.
+"""
+
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+sys.path.insert(0, workflow.basedir)
+
+from radgen_lib.core.config.load import as_tree, resolve
+from radgen_lib.core.digest import code_digest
+from radgen_lib.core.errors import RadgenError
+from radgen_lib.core.layout import COHORT_FILES, TABLES, Layout
+from radgen_lib.core.plan import generator_options, synthetic_folds
+from radgen_lib.sources.registry import load_registry
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+try:
+    CONFIG = resolve(config, workflow.overwrite_config)
+    SOURCES = load_registry(CONFIG.registry)
+except RadgenError as error:
+    raise WorkflowError(str(error)) from None
+
+TREE = as_tree(CONFIG)
+CPDM = TREE["cpdm"]
+LAYOUT = Layout(CONFIG)
+R = CONFIG.results
+DATA = CONFIG.downloads
+GPU = LAYOUT.wants_accelerator()
+SEED = {"seed": CONFIG.seed}
+
+
+wildcard_constraints:
+    cohort="|".join(CONFIG.cohorts),
+    protocol="|".join(CONFIG.cpdm.protocols),
+    condition="genes15|factors17",
+    generator="|".join(CONFIG.cpdm.generators),
+    chunk=r"[\w-]+",
+    source=r"[\w-]+",
+
+
+include: "rules/sources.smk"
+include: "rules/cohort.smk"
+include: "rules/generators.smk"
+include: "rules/analyses.smk"
+include: "rules/audit.smk"
+include: "rules/reporting.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [LAYOUT.report(cohort) for cohort in CONFIG.run],
+        [table for cohort in CONFIG.run for table in LAYOUT.tables(cohort)],
+
+
+rule paper_tables:
+    input:
+        [table for cohort in CONFIG.run for table in LAYOUT.tables(cohort)],
+
+
+rule cpdm:
+    input:
+        [table for cohort in CONFIG.run for table in LAYOUT.tables(cohort)],
+
+
+rule tcga_brca_released:
+    input:
+        LAYOUT.report("tcga_brca_released"),
+        LAYOUT.tables("tcga_brca_released"),

@@ -1,0 +1,69 @@
+"""Reading a configuration: defaults, then the file, then the preset, then the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from radgen_lib.core.config.base import as_config_error
+from radgen_lib.core.config.model import Config
+from radgen_lib.core.errors import ConfigError
+
+Tree = dict[str, Any]
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """Lay ``over`` on ``base``: blocks merge key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return merged
+
+
+def defaults() -> Tree:
+    """The configuration that an empty file gives, before any preset."""
+    return Config().model_dump(by_alias=True)
+
+
+def resolve(file: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
+    """Merge defaults, ``file``, the preset and ``overrides`` (the command line), and check everything.
+
+    The preset is laid over the file because the file states the full-size values; what the command line says is laid
+    over the preset. Raises ConfigError with the key, the value found and what is allowed.
+    """
+    overrides = overrides or {}
+    if not isinstance(file, Mapping) or not isinstance(overrides, Mapping):
+        raise ConfigError(f"config: the file must hold keys and values, found {type(file).__name__}")
+    tree = merge(merge(defaults(), file), overrides)
+    presets, preset = tree["presets"], tree["preset"]
+    if preset not in presets:
+        raise ConfigError(f"config: preset = {preset!r}: unknown preset. Allowed: {', '.join(sorted(presets))}")
+    tree = merge(merge(tree, presets[preset] or {}), overrides)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise as_config_error(error, Config) from error
+
+
+def load_config(
+    path: str | Path | None = None, overrides: Mapping[str, Any] | None = None, preset: str | None = None
+) -> Config:
+    """Read a YAML file (None: the defaults) and resolve it; ``preset`` overrides the file's."""
+    file: Any = {}
+    if path is not None:
+        try:
+            file = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+    over = merge(overrides or {}, {"preset": preset} if preset else {})
+    return resolve(file, over)
+
+
+def as_tree(config: Config) -> Tree:
+    """The configuration as plain values, without the presets it was made from."""
+    return config.model_dump(by_alias=True, exclude={"presets"})

@@ -1,0 +1,63 @@
+"""Sizes of a run, laid over the defaults (which are the published sizes)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TINY = {"working_size": 32, "epochs": 60}
+
+DEMO: dict[str, Any] = {
+    "cohorts": {
+        "tcga_brca_released": {"splits": {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1}}
+    },
+    "cpdm": {
+        "folds_per_job": "all",
+        "protocols": {
+            "as_published": {"designs": ["published_split"]},
+            "rigorous": {"designs": ["grouped", "full"]},
+        },
+        "generators": {
+            "cpdm": {"options": {"width": 16, "timesteps": 100, **_TINY}},
+            "edm": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, **_TINY}},
+            "untrained": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, "working_size": 32}},
+            "vae": {"options": {"working_size": 64}},
+        },
+        "sampling": {"draws_heldout": 4, "max_synthetic": 200},
+        "prediction": {
+            "primary_tasks": ["er", "mut_TP53"],
+            "primary_classifiers": ["logistic"],
+            "search_draws": 3,
+            "inner_folds": 3,
+            "holdout_seeds": 5,
+            "bootstrap": 500,
+        },
+        "survival": {"search_settings": 60, "search_permutations": 20},
+        "adherence": {"permutations": 1000},
+    },
+}
+MINI: dict[str, Any] = {
+    "cohorts": DEMO["cohorts"],
+    "cpdm": {
+        **DEMO["cpdm"],
+        "generators": {
+            "cpdm": {"options": {"width": 8, "timesteps": 8, "working_size": 16, "epochs": 2}},
+            "edm": {"options": {"channels": [8, 16, 16], "sampling_steps": 3, "working_size": 16, "epochs": 2}},
+            "untrained": {"options": {"channels": [8, 16, 16], "sampling_steps": 3, "working_size": 16}},
+            "vae": {"options": {"working_size": 64, "epochs": 2}},
+        },
+        "sampling": {"draws_heldout": 2, "max_synthetic": 40},
+        "prediction": {
+            "tasks": ["er", "subgroup", "mut_TP53"],
+            "classifiers": ["logistic"],
+            "primary_tasks": [],
+            "primary_classifiers": [],
+            "search_draws": 1,
+            "inner_folds": 2,
+            "holdout_seeds": 2,
+            "bootstrap": 100,
+        },
+        "survival": {"search_settings": 6, "search_permutations": 2},
+        "adherence": {"permutations": 100},
+    },
+}
+PRESETS: dict[str, dict[str, Any]] = {"mini": MINI, "demo": DEMO, "paper": {}}

@@ -1,0 +1,81 @@
+"""Where results lie: every path of the workflow, from the configuration alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from radgen_lib.core.config.model import Config
+from radgen_lib.core.digest import code_digest
+from radgen_lib.core.plan import chunks, protocol_folds
+
+COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
+TABLES = ("B.ABS1", "B.ABS2", "B.TA", "B.TB", "B.TC", "B.TD", "S.ADH", "S.LEAK", "S.PRIV", "S.SIDE")
+ANALYSES = ("fidelity", "prediction", "survival", "survival_search", "adherence", "memorisation", "leakage")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training job: what it is conditioned on, the generator, the job's name and its folds."""
+
+    condition: str
+    generator: str
+    chunk: str
+    folds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one configuration."""
+
+    config: Config
+
+    def runs(self, cohort: str, protocol: str) -> list[Run]:
+        """All training jobs of a protocol, in a fixed order."""
+        block = self.config.cpdm.protocols[protocol]
+        jobs = chunks(protocol_folds(self.config, cohort, protocol), self.config.cpdm.folds_per_job)
+        return [
+            Run(condition, generator, chunk, tuple(folds))
+            for condition in block.conditions
+            for generator in block.generators
+            for chunk, folds in jobs.items()
+        ]
+
+    def folds(self, cohort: str, protocol: str, chunk: str) -> list[str]:
+        """Folds of one training job."""
+        return chunks(protocol_folds(self.config, cohort, protocol), self.config.cpdm.folds_per_job)[chunk]
+
+    def run_files(self, cohort: str, protocol: str, name: str) -> list[str]:
+        """File ``name`` of every training job of a protocol, in the order of :meth:`runs`."""
+        base = f"{self.config.results}/{cohort}/cpdm/{protocol}"
+        return [f"{base}/{r.condition}/{r.generator}/{r.chunk}/{name}" for r in self.runs(cohort, protocol)]
+
+    def rows(self, cohort: str) -> list[str]:
+        """Result rows of every analysis under every protocol."""
+        base = f"{self.config.results}/{cohort}/cpdm"
+        files = [f"{base}/{p}/rows/{name}.parquet" for p in self.config.cpdm.protocols for name in ANALYSES]
+        return [*files, f"{base}/rows/reference.parquet", f"{base}/rows/leakage_ablation.parquet"]
+
+    def tables(self, cohort: str) -> list[str]:
+        """The CSV of every table."""
+        return [f"{self.config.results}/{cohort}/tables/{name}.csv" for name in TABLES]
+
+    def report(self, cohort: str) -> str:
+        """The page a person reads."""
+        return f"{self.config.results}/{cohort}/report/index.html"
+
+    def wants_accelerator(self) -> int:
+        """GPUs that a GPU rule asks for: none under ``auto`` on a machine without one."""
+        present = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+        return 0 if self.config.device == "auto" and not present else 1
+
+    def drawn_folds(self, cohort: str, protocol: str, condition: str, chunk: str) -> list[str]:
+        """Folds of a job whose generators draw patients without MRI; the 17 factors have none (image metrics only)."""
+        if condition != "genes15":
+            return []
+        return synthetic_folds(self.folds(cohort, protocol, chunk), self.config.cpdm.sampling.synthetic_repeats)
+
+    def generator_digest(self, generator: str) -> str:
+        """Digest of the code behind one generator: its own module, training, sampling, and what they import."""
+        module = self.config.cpdm.generators[generator].class_path.split(":")[0]
+        return code_digest(module, "radgen_lib.generators.training", "radgen_lib.generators.sampling")

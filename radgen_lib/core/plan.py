@@ -1,0 +1,53 @@
+"""Names of folds and of the jobs that take them, from the configuration alone: the DAG is built without data."""
+
+from __future__ import annotations
+
+from radgen_lib.core.config.cohort import Splits
+from radgen_lib.core.config.model import Config
+
+PUBLISHED_FOLDS = 15
+SITE_GROUPS = {"AO_AR": ("AO", "AR"), "E2": ("E2",)}
+
+
+def fold_names(design: str, splits: Splits) -> list[str]:
+    """Folds of one design, in order; these are the fold names of ``splits.parquet``."""
+    if design == "published_split":
+        return ["split"]
+    if design == "published_folds":
+        return [f"image-{i:02d}" for i in range(PUBLISHED_FOLDS)]
+    if design == "grouped":
+        return [f"r{r}f{f}" for r in range(splits.repeats) for f in range(splits.folds)]
+    if design == "site":
+        return [f"site-{group}" for group in SITE_GROUPS]
+    return ["full"]
+
+
+def protocol_folds(config: Config, cohort: str, protocol: str) -> list[str]:
+    """All folds that generators are trained on under one protocol."""
+    splits = config.cohorts[cohort].splits
+    return [fold for design in config.cpdm.protocols[protocol].designs for fold in fold_names(design, splits)]
+
+
+def chunks(folds: list[str], folds_per_job: int | str) -> dict[str, list[str]]:
+    """Job name -> its folds: ``all``, the fold itself, or ``from-FOLD`` for several folds a job."""
+    if folds_per_job == "all":
+        return {"all": folds}
+    size = int(folds_per_job)
+    groups = [folds[i : i + size] for i in range(0, len(folds), size)]
+    return {group[0] if len(group) == 1 else f"from-{group[0]}": group for group in groups}
+
+
+def synthetic_folds(folds: list[str], repeats: int) -> list[str]:
+    """Folds whose generators draw images of patients without MRI: the published split, ``full``, first repeats."""
+    first = tuple(f"r{r}f" for r in range(repeats))
+    return [fold for fold in folds if fold in ("split", "full") or fold.startswith(first)]
+
+
+def generator_options(config: Config, protocol: str, generator: str) -> dict[str, object]:
+    """Options of a generator block with the protocol's training switches (B-W04, B-W12) beneath them.
+
+    The class's own options decide which of them it takes; see :func:`radgen_lib.generators.training.accepted`.
+    """
+    switches = config.cpdm.protocols[protocol]
+    beneath = {"batch_size": switches.batch_size, "start_noise": switches.start_noise}
+    return {**beneath, **config.cpdm.generators[generator].options}

@@ -1,0 +1,127 @@
+"""Which images are drawn from a trained generator, and the drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.core.progress import Progress
+from radgen_lib.core.seeds import derive_seed, make_rng
+from radgen_lib.generators.store import FittedGenerator
+
+COLUMNS = ["fold", "kind", "patient", "condition_patient", "draw", "factor", "shift", "seed"]
+SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """How many images of which kind.
+
+    draws: images per held-out patient; synthetic_folds: folds whose generators draw the patients without MRI;
+    others: those patients, in order; primary: also draw shuffled conditions and shifted conditions.
+    """
+
+    draws: int
+    synthetic_folds: Sequence[str]
+    others: Sequence[str]
+    primary: bool
+    seed: int
+
+
+def choose_others(patients: pd.DataFrame, limit: int | None, *, seed: int) -> list[str]:
+    """Patients with the condition but without MRI; a seeded sample of ``limit`` when there are more.
+
+    The sample keeps every patient with a subgroup label (the scarcest) up to half of it, and of the rest a share
+    that is stratified by ER, so that each endpoint keeps both classes.
+    """
+    pool = patients[(patients["n_images"] == 0) & patients["has_genes15"]].sort_values("patient")
+    if limit is None or len(pool) <= limit:
+        return pool["patient"].tolist()
+    rng = make_rng(seed, "others")
+    order = pool.iloc[rng.permutation(len(pool))]
+    scarce = order[order["subgroup"].notna()].head(limit // 2)
+    rest = order.drop(scarce.index)
+    negative = rest[rest["er"] == 0].head((limit - len(scarce)) // 3)
+    filled = rest.drop(negative.index).head(limit - len(scarce) - len(negative))
+    return sorted(pd.concat([scarce, negative, filled])["patient"])
+
+
+def plan_rows(splits: pd.DataFrame, folds: Sequence[str], plan: SamplePlan) -> pd.DataFrame:
+    """Table of the images to draw (columns of :data:`COLUMNS`), in a fixed order."""
+    rows: list[dict[str, object]] = []
+    for fold in folds:
+        side = splits[(splits["fold"] == fold) & (splits["role"] == "test")]
+        held_out = sorted(side["patient"].unique())
+        rows += [_row(fold, "heldout", p, p, draw) for p in held_out for draw in range(plan.draws)]
+        if plan.primary:
+            rows += [_row(fold, "response", p, p, 0, "PC1", shift) for p in held_out for shift in SHIFTS]
+        if fold in plan.synthetic_folds:
+            rows += [_row(fold, "synthetic", p, p, 0) for p in plan.others]
+            if plan.primary:
+                shuffled = make_rng(plan.seed, "shuffled", fold).permutation(np.array(plan.others, dtype=object))
+                rows += [_row(fold, "shuffled", p, q, 0) for p, q in zip(plan.others, shuffled, strict=True)]
+    table = pd.DataFrame(rows, columns=COLUMNS[:-1])
+    # A shifted condition starts from the same noise at every shift: what changes is the condition alone.
+    names = ["fold", "kind", "patient", "draw"]
+    table["seed"] = [derive_seed(plan.seed, *values) for values in table[names].itertuples(index=False)]
+    return table
+
+
+def _row(
+    fold: str, kind: str, patient: str, condition: str, draw: int, factor: str = "", shift: float = 0.0
+) -> dict[str, object]:
+    values = (fold, kind, patient, condition, draw, factor, shift)
+    return dict(zip(COLUMNS, values, strict=False))
+
+
+def first_direction(fitted: FittedGenerator, conditions: pd.DataFrame, trained_on: Sequence[str]) -> np.ndarray:
+    """First principal direction of the scaled training conditions times its SD, float32 [c]; larger is more of it.
+
+    The sign is fixed so that the largest loading is positive.
+    """
+    raw = conditions.set_index("patient").loc[sorted(set(trained_on)), list(fitted.names)].to_numpy(dtype=float)
+    scaled = fitted.scaler.transform(raw).astype(np.float64)
+    _, singular, directions = np.linalg.svd(scaled - scaled.mean(axis=0), full_matrices=False)
+    first = directions[0] * np.sign(directions[0][np.abs(directions[0]).argmax()])
+    return (first * singular[0] / np.sqrt(max(len(scaled) - 1, 1))).astype(np.float32)
+
+
+def draw_samples(
+    fitted: Mapping[str, FittedGenerator],
+    trained_on: Mapping[str, Sequence[str]],
+    plan: pd.DataFrame,
+    conditions: pd.DataFrame,
+    *,
+    device: str,
+    what: str = "sampling",
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Draw the images of ``plan``; returns float16 [n, H, W] and the plan with ``row`` in front.
+
+    Patients without the condition drop out of the plan (they are rows of the selection table already). The generator
+    is a deterministic function of condition and seed, so repeated rows are drawn once.
+    """
+    plan = plan[plan["condition_patient"].isin(conditions["patient"])].reset_index(drop=True)
+    table = conditions.set_index("patient")
+    size = next(iter(fitted.values())).generator.image_size
+    images = np.empty((len(plan), size, size), dtype=np.float16)
+    progress = Progress(what, len(plan))
+    for fold, rows in plan.groupby("fold", sort=False):
+        one = fitted[str(fold)]
+        raw = table.loc[rows["condition_patient"], list(one.names)].to_numpy(dtype=float)
+        scaled = one.scaler.transform(raw)
+        if (rows["shift"] != 0).any():
+            scaled = scaled + rows["shift"].to_numpy(np.float32)[:, None] * first_direction(
+                one, conditions, trained_on[str(fold)]
+            )
+        seeds = rows["seed"].tolist()
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
+            drawn = one.generator.sample(scaled[part], seeds[part], device=device)
+            images[rows.index[part]] = np.clip(drawn, -6e4, 6e4)
+            progress.advance(len(drawn), f"fold {fold}")
+    plan.insert(0, "row", np.arange(len(plan)))
+    return images, plan

@@ -1,0 +1,139 @@
+"""Training of generators fold by fold: nothing but the fold's training images is looked at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.core.digest import value_digest
+from radgen_lib.core.errors import DataError
+from radgen_lib.core.seeds import derive_seed
+from radgen_lib.generators.base import FitContext, TrainingData, build_generator, generator_class
+from radgen_lib.generators.store import FittedGenerator
+from radgen_lib.omics.conditions import ConditionScaler
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained: the class, its options, the condition and how it is scaled."""
+
+    class_path: str
+    options: Mapping[str, Any]
+    condition: str
+    scaling: str
+    image_size: int = 128
+
+    def accepted(self) -> dict[str, Any]:
+        """The options that the class takes; ``batch_size`` and ``start_noise`` of the protocol drop out elsewhere."""
+        known = generator_class(self.class_path).Options.model_fields
+        beneath = {"batch_size", "start_noise"}
+        return {key: value for key, value in self.options.items() if key in known or key not in beneath}
+
+
+def fold_images(splits: pd.DataFrame, fold: str, role: str) -> np.ndarray:
+    """Image indexes of one side of a fold, in order; raises DataError for a fold that the split file lacks."""
+    rows = splits[splits["fold"] == fold]
+    if rows.empty:
+        raise DataError(f"splits: no fold {fold!r}, there are {sorted(splits['fold'].unique())}. Make the splits again")
+    return np.sort(rows.loc[rows["role"] == role, "image_index"].to_numpy())
+
+
+def training_images(splits: pd.DataFrame, fold: str, series: pd.DataFrame, conditions: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``series`` (image_index, patient) that train a fold: images whose patient has the condition."""
+    chosen = series[series["image_index"].isin(fold_images(splits, fold, "train"))]
+    return chosen[chosen["patient"].isin(conditions["patient"])].sort_values("image_index")
+
+
+def train_fold(
+    recipe: Recipe, images: np.ndarray, rows: pd.DataFrame, conditions: pd.DataFrame, context: FitContext
+) -> FittedGenerator:
+    """Fit one generator.
+
+    Args:
+        recipe: what to train.
+        images: uint8 [all images, H, W]; only the rows named in ``rows`` are read.
+        rows: image_index and patient of the training images.
+        conditions: patient and raw condition columns, one row a patient.
+        context: seed, device, resume folder and where training figures go.
+    """
+    names = tuple(column for column in conditions.columns if column != "patient")
+    table = conditions.set_index("patient")
+    patients = rows["patient"].to_numpy().astype(str)
+    # The scaler sees each training patient once, however many images that patient has.
+    scaler = ConditionScaler.fit(
+        table.loc[sorted(set(patients)), list(names)], recipe.scaling, log=recipe.condition.startswith("genes")
+    )
+    raw = table.loc[patients, list(names)].to_numpy(dtype=float)
+    data = TrainingData(
+        images=np.asarray(images[rows["image_index"].to_numpy()], dtype=np.float32) / np.float32(255),
+        conditions=scaler.transform(raw),
+        patients=patients,
+    )
+    generator = build_generator(
+        recipe.class_path, recipe.accepted(), image_size=recipe.image_size, n_conditions=len(names)
+    )
+    generator.fit(data, context)
+    return FittedGenerator(generator, scaler, names)
+
+
+def train_folds(
+    recipe: Recipe,
+    folds: list[str],
+    *,
+    images: np.ndarray,
+    series: pd.DataFrame,
+    splits: pd.DataFrame,
+    conditions: pd.DataFrame,
+    context: FitContext,
+    on_fold: Callable[[str, pd.DataFrame], None] = lambda fold, rows: None,
+) -> tuple[dict[str, FittedGenerator], pd.DataFrame]:
+    """Fit one generator per fold; returns them with the training figures (fold, step, ...).
+
+    ``on_fold`` is told the training rows of every fold (for the card). Each fold has its own seed, derived from
+    ``context.seed`` and the fold's name, and its own resume folder, keyed by the recipe and the training rows.
+    """
+    fitted: dict[str, FittedGenerator] = {}
+    figures: list[dict[str, Any]] = []
+    for fold in folds:
+        rows = training_images(splits, fold, series, conditions)
+        if rows.empty:
+            raise DataError(
+                f"fold {fold}: no training image has the condition {recipe.condition}. Check the split file"
+            )
+        on_fold(fold, rows)
+        logging.getLogger("radgen").info(
+            "fold %s: %d images of %d patients", fold, len(rows), rows["patient"].nunique()
+        )
+        told = _for_fold(context, recipe, fold, rows, partial(_note, figures, fold))
+        fitted[fold] = train_fold(recipe, images, rows, conditions, told)
+    return fitted, pd.DataFrame(figures, columns=_columns(figures))
+
+
+def _note(figures: list[dict[str, Any]], fold: str, row: dict[str, float]) -> None:
+    figures.append({"fold": fold, **row})
+
+
+def _columns(figures: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for row in figures for key in row)) or ["fold", "step", "loss"]
+
+
+def _for_fold(
+    context: FitContext, recipe: Recipe, fold: str, rows: pd.DataFrame, record: Callable[[dict[str, float]], None]
+) -> FitContext:
+    seed = derive_seed(context.seed, recipe.class_path, recipe.condition, fold)
+    key = value_digest([recipe.class_path, recipe.accepted(), recipe.scaling, rows["image_index"].tolist(), seed])
+    place = f"{fold}-{key}"
+    resume, board = context.resume, context.tensorboard
+    return replace(
+        context,
+        seed=seed,
+        record=record,
+        resume=resume / place if resume else None,
+        tensorboard=board / place if board else None,
+    )

@@ -1,0 +1,74 @@
+"""Stage: cohort.
+
+Needs: the released files of the authors and the portal's patient file (rules/sources.smk).
+Makes: R/{cohort}/cohort/{patients,series,selection,genes15,factors17}.parquet and images.npy: who is in, who is out
+and why; R/{cohort}/splits/*.parquet: every split, by patient, as a file that each fit reads.
+"""
+
+RELEASED = {
+    "btf_features": "btf_features",
+    "side_view_index": "side_view_index",
+    "side_png": "side_png",
+    "gene_expression": "gene_expression",
+    "mutations": "mutations",
+    "receptors": "receptors",
+    "subgroups": "subgroups",
+    "survival_a": "survival_a",
+    "survival_b": "survival_b",
+    "clinical": "clinical",
+}
+
+
+rule cohort_tables:
+    """Read what was released; each patient, series or sample that is left out is a row with its reason."""
+    input:
+        **{key: f"{DATA}/{name}/{SOURCES[name].filename}" for key, name in RELEASED.items()},
+    output:
+        **{name: f"{R}/{{cohort}}/cohort/{name}.parquet" for name in COHORT_FILES},
+        images=f"{R}/{{cohort}}/cohort/images.npy",
+        card=f"{R}/{{cohort}}/cohort/card.json",
+    log:
+        "logs/cohort_tables/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/cohort_tables/{cohort}.tsv"
+    params:
+        seed=CONFIG.seed,
+        genes=CPDM["genes"],
+        max_excluded_share=lambda wildcards: CONFIG.cohorts[wildcards.cohort].max_excluded_share,
+        code=code_digest("radgen_lib.cohort.released"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/cohort_tables.py"
+
+
+rule splits:
+    """Draw every split once, by patient, stratified and repeated; the published ones too."""
+    input:
+        patients=f"{R}/{{cohort}}/cohort/patients.parquet",
+        series=f"{R}/{{cohort}}/cohort/series.parquet",
+    output:
+        images=f"{R}/{{cohort}}/splits/splits.parquet",
+        endpoints=f"{R}/{{cohort}}/splits/endpoint_splits.parquet",
+        card=f"{R}/{{cohort}}/splits/card.json",
+    log:
+        "logs/splits/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/splits/{cohort}.tsv"
+    params:
+        seed=CONFIG.seed,
+        splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
+        tasks=CPDM["prediction"]["tasks"],
+        code=code_digest("radgen_lib.cohort.splits"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow_scripts/splits.py"

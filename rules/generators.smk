@@ -1,0 +1,142 @@
+"""Stage: generators.
+
+Needs: cohort tables, images and splits (rules/cohort.smk).
+Makes, under R/{cohort}/cpdm/{protocol}/{condition}/{generator}/{chunk}/: weights.safetensors with its card and
+training figures; samples.npy with its index; features.parquet of those samples. A chunk is the folds of one job.
+"""
+
+RUN = f"{R}/{{cohort}}/cpdm/{{protocol}}/{{condition}}/{{generator}}/{{chunk}}"
+RUN_NAME = "{cohort}/{protocol}-{condition}-{generator}-{chunk}"
+
+
+rule train_generator:
+    """Train one generator on the training patients of each fold; goes on where a killed job stopped."""
+    input:
+        images=f"{R}/{{cohort}}/cohort/images.npy",
+        series=f"{R}/{{cohort}}/cohort/series.parquet",
+        conditions=f"{R}/{{cohort}}/cohort/{{condition}}.parquet",
+        splits=f"{R}/{{cohort}}/splits/splits.parquet",
+    output:
+        weights=f"{RUN}/weights.safetensors",
+        training=f"{RUN}/training.csv",
+        card=f"{RUN}/card.json",
+    log:
+        f"logs/train_generator/{RUN_NAME}.log",
+    benchmark:
+        f"logs/benchmarks/train_generator/{RUN_NAME}.tsv"
+    params:
+        seed=CONFIG.seed,
+        folds=lambda w: LAYOUT.folds(w.cohort, w.protocol, w.chunk),
+        class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
+        options=lambda w: generator_options(CONFIG, w.protocol, w.generator),
+        scaling=lambda w: CPDM["protocols"][w.protocol]["condition_scaling"],
+        image_size=CPDM["image_size"],
+        deterministic=CONFIG.deterministic,
+        preset=CONFIG.preset,
+        code=lambda w: LAYOUT.generator_digest(w.generator),
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/train_generator.py"
+
+
+rule sample_images:
+    """Draw images: held-out patients, patients without MRI, shuffled and shifted conditions for the primary one."""
+    input:
+        card=f"{RUN}/card.json",
+        weights=f"{RUN}/weights.safetensors",
+        patients=f"{R}/{{cohort}}/cohort/patients.parquet",
+        conditions=f"{R}/{{cohort}}/cohort/{{condition}}.parquet",
+        splits=f"{R}/{{cohort}}/splits/splits.parquet",
+    output:
+        samples=f"{RUN}/samples.npy",
+        index=f"{RUN}/samples.parquet",
+        card=f"{RUN}/samples.card.json",
+    log:
+        f"logs/sample_images/{RUN_NAME}.log",
+    benchmark:
+        f"logs/benchmarks/sample_images/{RUN_NAME}.tsv"
+    params:
+        seed=CONFIG.seed,
+        folds=lambda w: LAYOUT.folds(w.cohort, w.protocol, w.chunk),
+        synthetic_folds=lambda w: LAYOUT.drawn_folds(w.cohort, w.protocol, w.condition, w.chunk),
+        sampling=CPDM["sampling"],
+        primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,
+        class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
+        code=lambda w: LAYOUT.generator_digest(w.generator),
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/sample_images.py"
+
+
+rule sample_features:
+    """Radiomic features, and those of the encoders whose weights are there, of every drawn image."""
+    input:
+        samples=f"{RUN}/samples.npy",
+        index=f"{RUN}/samples.parquet",
+    output:
+        features=f"{RUN}/features.parquet",
+        status=f"{RUN}/features_status.csv",
+        card=f"{RUN}/features.card.json",
+    log:
+        f"logs/sample_features/{RUN_NAME}.log",
+    benchmark:
+        f"logs/benchmarks/sample_features/{RUN_NAME}.tsv"
+    params:
+        seed=CONFIG.seed,
+        binning=lambda w: CPDM["protocols"][w.protocol]["radiomics_binning"],
+        clamp=lambda w: CPDM["protocols"][w.protocol]["clamp_images"],
+        preprocessing=lambda w: CPDM["protocols"][w.protocol]["encoder_preprocessing"],
+        encoders=CPDM["encoders"],
+        weights=CPDM["weights"],
+        code=code_digest("radgen_lib.analyses.features"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow_scripts/sample_features.py"
+
+
+rule real_features:
+    """The same features of the real images."""
+    input:
+        samples=f"{R}/{{cohort}}/cohort/images.npy",
+        index=f"{R}/{{cohort}}/cohort/series.parquet",
+    output:
+        features=f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features.parquet",
+        status=f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features_status.csv",
+        card=f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features.card.json",
+    log:
+        "logs/real_features/{cohort}-{protocol}.log",
+    benchmark:
+        "logs/benchmarks/real_features/{cohort}-{protocol}.tsv"
+    params:
+        seed=CONFIG.seed,
+        binning=lambda w: CPDM["protocols"][w.protocol]["radiomics_binning"],
+        clamp=True,
+        preprocessing=lambda w: CPDM["protocols"][w.protocol]["encoder_preprocessing"],
+        encoders=CPDM["encoders"],
+        weights=CPDM["weights"],
+        code=code_digest("radgen_lib.analyses.features"),
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow_scripts/sample_features.py"

@@ -1,0 +1,37 @@
+"""Draw images from the trained generators of a job."""
+
+import json
+from pathlib import Path
+
+from radgen_lib.core.job import open_job
+
+with open_job(snakemake) as card:
+    import pandas as pd
+
+    from radgen_lib.core.atomic import write_array, write_parquet
+    from radgen_lib.generators.base import device_for
+    from radgen_lib.generators.sampling import SamplePlan, choose_others, draw_samples, plan_rows
+    from radgen_lib.generators.store import load_generators
+
+    job, params = snakemake, snakemake.params
+    trained_on = json.loads(Path(job.input.card).read_text())["trained_on"]
+    conditions = pd.read_parquet(job.input.conditions)
+    others = choose_others(
+        pd.read_parquet(job.input.patients), params.sampling["max_synthetic"], seed=params.seed
+    )
+    plan = SamplePlan(
+        params.sampling["draws_heldout"], params.synthetic_folds, others, params.primary, params.seed
+    )
+    fitted = load_generators(Path(job.input.card))
+    images, index = draw_samples(
+        fitted,
+        {fold: rows["patient"] for fold, rows in trained_on.items()},
+        plan_rows(pd.read_parquet(job.input.splits), params.folds, plan),
+        conditions,
+        device=device_for(params.class_path, job.config["device"]),
+        what=f"images of {job.wildcards.generator}",
+    )
+    write_array(job.output.samples, images)
+    write_parquet(job.output.index, index)
+    card.add(images=len(index), patients_without_mri=len(others))
+    card.write(job.output.card)
