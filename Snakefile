@@ -50,6 +50,7 @@ include: "rules/sources.smk"
 include: "rules/cohort.smk"
 include: "rules/generators.smk"
 include: "rules/analyses.smk"
+include: "rules/survival.smk"
 include: "rules/audit.smk"
 include: "rules/reporting.smk"
 

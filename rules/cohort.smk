@@ -22,7 +22,10 @@ RELEASED = {
 rule cohort_tables:
     """Read what was released; each patient, series or sample that is left out is a row with its reason."""
     input:
-        **{key: f"{DATA}/{name}/{SOURCES[name].filename}" for key, name in RELEASED.items()},
+        **{
+            key: f"{DATA}/{name}/{SOURCES[name].filename}"
+            for key, name in RELEASED.items()
+        },
     output:
         **{name: f"{R}/{{cohort}}/cohort/{name}.parquet" for name in COHORT_FILES},
         images=f"{R}/{{cohort}}/cohort/images.npy",
@@ -31,17 +34,19 @@ rule cohort_tables:
         "logs/cohort_tables/{cohort}.log",
     benchmark:
         "logs/benchmarks/cohort_tables/{cohort}.tsv"
-    params:
-        seed=CONFIG.seed,
-        genes=CPDM["genes"],
-        max_excluded_share=lambda wildcards: CONFIG.cohorts[wildcards.cohort].max_excluded_share,
-        code=code_digest("radgen_lib.cohort.released"),
+    conda:
+        "../envs/data.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    conda:
-        "../envs/data.yaml"
+    params:
+        seed=CONFIG.seed,
+        genes=CPDM["genes"],
+        max_excluded_share=lambda wildcards: CONFIG.cohorts[
+            wildcards.cohort
+        ].max_excluded_share,
+        code=code_digest("radgen_lib.cohort.released"),
     script:
         "../workflow_scripts/cohort_tables.py"
 
@@ -59,16 +64,16 @@ rule splits:
         "logs/splits/{cohort}.log",
     benchmark:
         "logs/benchmarks/splits/{cohort}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         seed=CONFIG.seed,
         splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
         tasks=CPDM["prediction"]["tasks"],
         code=code_digest("radgen_lib.cohort.splits"),
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow_scripts/splits.py"

@@ -24,6 +24,13 @@ rule train_generator:
         f"logs/train_generator/{RUN_NAME}.log",
     benchmark:
         f"logs/benchmarks/train_generator/{RUN_NAME}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         seed=CONFIG.seed,
         folds=lambda w: LAYOUT.folds(w.cohort, w.protocol, w.chunk),
@@ -34,13 +41,6 @@ rule train_generator:
         deterministic=CONFIG.deterministic,
         preset=CONFIG.preset,
         code=lambda w: LAYOUT.generator_digest(w.generator),
-    threads: 1
-    resources:
-        gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 720 * attempt,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/train_generator.py"
 
@@ -61,21 +61,23 @@ rule sample_images:
         f"logs/sample_images/{RUN_NAME}.log",
     benchmark:
         f"logs/benchmarks/sample_images/{RUN_NAME}.tsv"
-    params:
-        seed=CONFIG.seed,
-        folds=lambda w: LAYOUT.folds(w.cohort, w.protocol, w.chunk),
-        synthetic_folds=lambda w: LAYOUT.drawn_folds(w.cohort, w.protocol, w.condition, w.chunk),
-        sampling=CPDM["sampling"],
-        primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,
-        class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
-        code=lambda w: LAYOUT.generator_digest(w.generator),
+    conda:
+        "../envs/torch.yaml"
     threads: 1
     resources:
         gpu=GPU,
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
-    conda:
-        "../envs/torch.yaml"
+    params:
+        seed=CONFIG.seed,
+        folds=lambda w: LAYOUT.folds(w.cohort, w.protocol, w.chunk),
+        synthetic_folds=lambda w: LAYOUT.drawn_folds(
+            w.cohort, w.protocol, w.condition, w.chunk
+        ),
+        sampling=CPDM["sampling"],
+        primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,
+        class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
+        code=lambda w: LAYOUT.generator_digest(w.generator),
     script:
         "../workflow_scripts/sample_images.py"
 
@@ -93,6 +95,12 @@ rule sample_features:
         f"logs/sample_features/{RUN_NAME}.log",
     benchmark:
         f"logs/benchmarks/sample_features/{RUN_NAME}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         seed=CONFIG.seed,
         binning=lambda w: CPDM["protocols"][w.protocol]["radiomics_binning"],
@@ -101,12 +109,6 @@ rule sample_features:
         encoders=CPDM["encoders"],
         weights=CPDM["weights"],
         code=code_digest("radgen_lib.analyses.features"),
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow_scripts/sample_features.py"
 
@@ -124,6 +126,12 @@ rule real_features:
         "logs/real_features/{cohort}-{protocol}.log",
     benchmark:
         "logs/benchmarks/real_features/{cohort}-{protocol}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         seed=CONFIG.seed,
         binning=lambda w: CPDM["protocols"][w.protocol]["radiomics_binning"],
@@ -132,11 +140,5 @@ rule real_features:
         encoders=CPDM["encoders"],
         weights=CPDM["weights"],
         code=code_digest("radgen_lib.analyses.features"),
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow_scripts/sample_features.py"

@@ -13,17 +13,16 @@ rule fetch_source:
         "logs/fetch_source/{source}/{filename}.log",
     benchmark:
         "logs/benchmarks/fetch_source/{source}/{filename}.tsv"
-    params:
-        mirror=CONFIG.mirror,
-        offline=CONFIG.offline,
-        registry=CONFIG.registry,
-        code="1",
-    threads: 1
     retries: 1
+    conda:
+        "../envs/data.yaml"
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
-    conda:
-        "../envs/data.yaml"
+    params:
+        registry=CONFIG.registry,
+        sha256=lambda wildcards: SOURCES[wildcards.source].sha256,
+        code="fetched files are known by their checksum",
     script:
         "../workflow_scripts/fetch_source.py"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from radgen_lib.core.config.model import Config
 from radgen_lib.core.digest import code_digest
-from radgen_lib.core.plan import chunks, protocol_folds
+from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
 
 COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
 TABLES = ("B.ABS1", "B.ABS2", "B.TA", "B.TB", "B.TC", "B.TD", "S.ADH", "S.LEAK", "S.PRIV", "S.SIDE")
@@ -79,3 +79,7 @@ class Layout:
         """Digest of the code behind one generator: its own module, training, sampling, and what they import."""
         module = self.config.cpdm.generators[generator].class_path.split(":")[0]
         return code_digest(module, "radgen_lib.generators.training", "radgen_lib.generators.sampling")
+
+    def run_names(self, cohort: str, protocol: str) -> list[list[str]]:
+        """``[condition, generator, chunk]`` of every training job, as plain values for params."""
+        return [[run.condition, run.generator, run.chunk] for run in self.runs(cohort, protocol)]
