@@ -23,7 +23,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 
 try:
-    CONFIG = resolve(config, workflow.overwrite_config)
+    CONFIG = resolve(config, workflow.config_settings.overwrite_config)
     SOURCES = load_registry(CONFIG.registry)
 except RadgenError as error:
     raise WorkflowError(str(error)) from None
@@ -52,7 +52,6 @@ include: "rules/generators.smk"
 include: "rules/analyses.smk"
 include: "rules/survival.smk"
 include: "rules/audit.smk"
-include: "rules/reporting.smk"
 
 
 rule all:

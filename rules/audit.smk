@@ -70,6 +70,8 @@ rule leakage:
     """Compare every split and every fit's training patients; fail where a patient crosses (S.LEAK)."""
     input:
         splits=f"{R}/{{cohort}}/splits/splits.parquet",
+        genes15=f"{R}/{{cohort}}/cohort/genes15.parquet",
+        factors17=f"{R}/{{cohort}}/cohort/factors17.parquet",
         cards=lambda w: LAYOUT.run_files(w.cohort, w.protocol, "card.json"),
     output:
         rows=f"{ROWS}/leakage.parquet",

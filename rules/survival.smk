@@ -30,6 +30,7 @@ rule survival:
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
         survival=CPDM["survival"],
         draws=CPDM["prediction"]["bootstrap"],
+        holdouts=CPDM["prediction"]["holdout_seeds"],
         code=code_digest("radgen_lib.analyses.survival"),
     script:
         "../workflow_scripts/survival.py"

@@ -1,0 +1,26 @@
+"""Fidelity rows (B.TA) of one protocol."""
+
+from radgen_lib.core.job import open_job
+
+with open_job(snakemake) as card:
+    import pandas as pd
+
+    from radgen_lib.analyses.fidelity import fidelity_rows
+    from radgen_lib.analyses.read import read_images, read_runs
+    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.config.cpdm import Protocol
+
+    job, params = snakemake, snakemake.params
+    rows = fidelity_rows(
+        read_images(job.input),
+        pd.read_parquet(job.input.real),
+        read_runs(params.runs, job.input),
+        pd.read_parquet(job.input.splits),
+        name=job.wildcards.protocol,
+        protocol=Protocol(**params.protocol),
+        seed=params.seed,
+        draws=params.draws,
+    )
+    write_parquet(job.output.rows, rows)
+    card.add(rows=len(rows))
+    card.write(job.output.card)

@@ -1,0 +1,28 @@
+"""Leakage rows (S.LEAK) of one protocol; fails where a patient crosses a split by patient."""
+
+from radgen_lib.core.job import open_job
+
+with open_job(snakemake) as card:
+    import pandas as pd
+
+    from radgen_lib.audit.leakage import check_leakage, read_fits
+    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.rows import result_frame
+
+    job, params = snakemake, snakemake.params
+    splits = pd.read_parquet(job.input.splits)
+    fits = [
+        fit
+        for path, (condition, generator, _) in zip(job.input.cards, params.runs, strict=True)
+        for fit in read_fits(path, condition=condition, generator=generator)
+    ]
+    rows = check_leakage(
+        splits[splits["design"].isin(params.protocol["designs"])],
+        fits,
+        protocol_name=job.wildcards.protocol,
+        split_unit=params.protocol["split_unit"],
+        eligible={name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")},
+    )
+    write_parquet(job.output.rows, result_frame(rows))
+    card.add(rows=len(rows), fits=len(fits))
+    card.write(job.output.card)
