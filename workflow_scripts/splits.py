@@ -11,9 +11,7 @@ with open_job(snakemake) as card:
     job = snakemake
     settings = job.params.splits
     patients, series = pd.read_parquet(job.input.patients), pd.read_parquet(job.input.series)
-    images = image_splits(
-        patients, series, folds=settings["folds"], repeats=settings["repeats"], seed=job.params.seed
-    )
+    images = image_splits(patients, series, folds=settings["folds"], repeats=settings["repeats"], seed=job.params.seed)
     endpoints = endpoint_splits(
         patients,
         tasks=job.params.tasks,

@@ -10,7 +10,7 @@ with open_job(snakemake) as card:
 
     from radgen_lib.core.atomic import write_csv
     from radgen_lib.generators.base import FitContext, device_for
-        from radgen_lib.generators.store import save_generators
+    from radgen_lib.generators.store import save_generators
     from radgen_lib.generators.training import Recipe, train_folds
 
     job, params = snakemake, snakemake.params

@@ -1,1 +1,1 @@
-"""Leakage, condition adherence, memorisation."""
+"""Audits: condition adherence, memorisation and leakage; each gives rows of the one long result format."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_TINY = {"working_size": 32, "epochs": 60}
+_TINY = {"working_size": 32, "epochs": 16}
 
 DEMO: dict[str, Any] = {
     "cohorts": {
@@ -17,10 +17,10 @@ DEMO: dict[str, Any] = {
             "rigorous": {"designs": ["grouped", "full"]},
         },
         "generators": {
-            "cpdm": {"options": {"width": 16, "timesteps": 100, **_TINY}},
+            "cpdm": {"options": {"width": 16, "timesteps": 50, **_TINY}},
             "edm": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, **_TINY}},
             "untrained": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, "working_size": 32}},
-            "vae": {"options": {"working_size": 64}},
+            "vae": {"options": {"working_size": 64, "epochs": 30}},
         },
         "sampling": {"draws_heldout": 4, "max_synthetic": 200},
         "prediction": {

@@ -1,0 +1,191 @@
+"""Distances between real and generated images in a feature space, with floor and interval (table B.TA)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.analyses import resampling
+from radgen_lib.analyses.runs import design_of, extractor_columns, finite_columns, repeat_of
+from radgen_lib.core.rows import result_row
+from radgen_lib.core.seeds import make_rng
+
+Row = dict[str, Any]
+Sets = list[tuple[np.ndarray, np.ndarray]]
+FRECHET_DRAWS = 500
+HALVINGS = 20
+CONSTANT = 1e-9
+RANK_NOTE = "rank-deficient"
+
+
+def matched_sets(
+    real_features: pd.DataFrame, table: pd.DataFrame, splits: pd.DataFrame, design: str, extractor: str
+) -> tuple[Sets, np.ndarray, int]:
+    """Real and generated features of a design's test images, z-scored by the real training images of their fold.
+
+    Returns one (real [n, d], generated [n, d]) per repeat, rows in order of image_index, the patient of each row, and
+    the number of columns left out (not finite, or constant over a fold's training images). The j-th test image of a
+    patient meets draw j (modulo the draws), so that both sides hold each patient equally often.
+    """
+    held = table[(table["kind"] == "heldout") & table["fold"].map(lambda f: design_of(str(f)) == design)]
+    found = held["fold"].unique()
+    part = splits[(splits["design"] == design) & splits["fold"].isin(found)]
+    columns = extractor_columns(real_features, extractor)
+    names, _ = finite_columns(columns, real_features, held)
+    real = real_features.set_index("image_index")[names].astype(float)
+    folds: dict[int, list[pd.DataFrame]] = {}
+    varying = np.ones(len(names), dtype=bool)
+    for fold, rows in part.groupby("fold", sort=True):
+        train = real.loc[np.sort(rows.loc[rows["role"] == "train", "image_index"].unique())]
+        tests = rows.loc[rows["role"] == "test", ["image_index", "patient"]].sort_values("image_index")
+        scale = train.std(ddof=1)
+        varying &= (scale > CONSTANT * train.abs().max()).to_numpy()
+        pairs = _meet(tests, held[held["fold"] == fold])
+        sides = {"real": real.loc[pairs["image_index"]].reset_index(drop=True), "made": pairs[names]}
+        scored = {side: (values - train.mean()) / scale.where(scale > 0, 1.0) for side, values in sides.items()}
+        both = pd.concat(scored, axis=1).assign(image=pairs["image_index"], patient=pairs["patient"])
+        folds.setdefault(repeat_of(str(fold)), []).append(both)
+    repeats, patients = [], np.empty(0, dtype=str)
+    for _, parts in sorted(folds.items()):
+        joined = pd.concat(parts).sort_values("image", kind="stable")
+        repeats.append((joined["real"].to_numpy()[:, varying], joined["made"].to_numpy()[:, varying]))
+        patients = joined["patient"].to_numpy(dtype=str)
+    return repeats, patients, len(columns) - int(varying.sum())
+
+
+def _meet(tests: pd.DataFrame, held: pd.DataFrame) -> pd.DataFrame:
+    """Give each test image one draw of its patient; ValueError where a test patient has no draw."""
+    ordered = held.sort_values(["patient", "draw"])
+    ordered = ordered.assign(position=ordered.groupby("patient").cumcount())
+    number = ordered.groupby("patient").size()
+    lost = sorted(set(tests["patient"]) - set(number.index))
+    if lost:
+        raise ValueError(f"test patients without a held-out draw: {', '.join(lost)}")
+    turn = tests.groupby("patient").cumcount() % tests["patient"].map(number)
+    return tests.assign(position=turn).merge(ordered, on=["patient", "position"], validate="many_to_one")
+
+
+def frechet_draws(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Frechet distance of every draw, rows drawn together: [draws].
+
+    Works on n x n Gram matrices: tr((Σa Σb)^½) is the nuclear norm of the weighted, centred cross Gram matrix over
+    n − 1, which also holds where the covariances are singular.
+    """
+    size = weights.sum(axis=1)
+    share = weights / size[:, None]
+    grams = a @ a.T, b @ b.T, a @ b.T
+    mean_aa, mean_bb, mean_ab = (((share @ g) * share).sum(axis=1) for g in grams)
+    trace = sum(share @ np.diag(g) - m for g, m in ((grams[0], mean_aa), (grams[1], mean_bb))) * size / (size - 1)
+    nuclear = np.empty(len(weights))
+    for i, (w, s) in enumerate(zip(np.sqrt(weights), share, strict=True)):
+        cross = grams[2] - (s @ grams[2])[None, :] - (grams[2] @ s)[:, None] + mean_ab[i]
+        drawn = w > 0
+        cross = cross[np.ix_(drawn, drawn)] * w[drawn, None] * w[None, drawn]
+        nuclear[i] = np.linalg.svd(cross, compute_uv=False).sum()
+    return mean_aa + mean_bb - 2 * mean_ab + trace - 2 * nuclear / (size - 1)
+
+
+def manifold_members(real: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
+    """0/1 per row: precision of generated rows, recall and coverage of real rows (k = 5, or 3 below 20 rows).
+
+    Precision and recall after Kynkäänniemi 2019, coverage after Naeem 2020; equal on average to
+    :func:`radgen_lib.metrics.coverage.manifold_scores`, but row by row, so that the manifolds stay while patients are
+    resampled.
+    """
+    from scipy.spatial.distance import cdist
+
+    from radgen_lib.metrics.coverage import neighbours
+
+    k = neighbours(min(len(real), len(made)))
+    radii = [np.sort(cdist(side, side), axis=1)[:, min(k, len(side) - 1)] for side in (real, made)]
+    between = cdist(real, made)
+    return {
+        "precision": (between <= radii[0][:, None]).any(axis=0).astype(float),
+        "recall": (between <= radii[1][None, :]).any(axis=1).astype(float),
+        "coverage": (between.min(axis=1) <= radii[0]).astype(float),
+    }
+
+
+def _kid_band(sets: Sets, patients: np.ndarray, *, draws: int, seed: int) -> dict[str, Any]:
+    """KID averaged over repeats; with several repeats the limits are averaged too, which is a little too wide."""
+    from radgen_lib.metrics.kid import kid_interval
+
+    found = [kid_interval(a, b, patients, patients, draws=draws, rng=make_rng(seed, "kid bootstrap")) for a, b in sets]
+    value, low, high = (float(np.mean([getattr(f, k) for f in found])) for k in ("value", "low", "high"))
+    over = f", mean over {len(found)} repeats" if len(found) > 1 else ""
+    return {"value": value, "low": low, "high": high, "n": found[0].n, "interval": found[0].method + over}
+
+
+def distance_rows(
+    real_features: pd.DataFrame, table: pd.DataFrame, splits: pd.DataFrame, keys: dict[str, str], *, headline: str,
+    draws: int, seed: int,
+) -> list[Row]:  # fmt: skip
+    """KID (headline), Frechet distance, precision, recall and coverage of one generator in one design and space.
+
+    Repeats are averaged; intervals resample patients (real and generated together). No row where the design has no
+    held-out draws.
+    """
+    from radgen_lib.metrics.frechet import frechet_distance
+
+    sets, patients, dropped = matched_sets(real_features, table, splits, keys["design"], keys["extractor"])
+    if not sets:
+        return []
+    people, row_patient = np.unique(patients, return_inverse=True)
+    n, d = len(people), sets[0][0].shape[1]
+    note = f"{len(patients)} test images, {d} features" + (f", {dropped} unusable left out" if dropped else "")
+    if d == 0 or n < 2:
+        return [result_row(**keys, metric="kid", n=n, reason=f"cannot be compared: {note}")]
+    weights = resampling.patient_weights(n, draws, seed)[:, row_patient]
+    kid = _kid_band(sets, patients, draws=draws, seed=seed)
+    first = "headline; " if headline == "kid" and keys["extractor"] == "radiomics" else ""
+    missing = {} if np.isfinite(kid["value"]) else {"reason": kid["interval"]}
+    rows = [result_row(**keys, **kid, **missing, metric="kid", note=first + note)]
+    frechet = [frechet_distance(a, b, allow_singular=True) for a, b in sets]
+    singular = f"; {RANK_NOTE}" if any(f.singular for f in frechet) else ""
+    limited = weights[: min(draws, FRECHET_DRAWS)]
+    drawn = np.mean([frechet_draws(a, b, limited) for a, b in sets], axis=0)
+    band = resampling.banded(float(np.mean([f.value for f in frechet])), drawn, n)
+    name = "frd" if keys["extractor"] == "radiomics" else "fid"
+    rows.append(result_row(**keys, **band, metric=name, note=note + singular))
+    members = [manifold_members(a, b) for a, b in sets]
+    for metric in members[0]:
+        inside = np.mean([m[metric] for m in members], axis=0)
+        band = resampling.banded(inside.mean(), weights @ inside / weights.sum(axis=1), n)
+        rows.append(result_row(**keys, **band, metric=metric, note=note))
+    return rows
+
+
+def floor_rows(real_features: pd.DataFrame, keys: dict[str, str], *, seed: int) -> list[Row]:
+    """KID and Frechet distance between random halves of the real patients: what a perfect generator would score.
+
+    Halves hold half the patients each, so the floor of a distance that leans upward at small n stands a little high.
+    """
+    from radgen_lib.metrics.frechet import frechet_distance, real_floor
+    from radgen_lib.metrics.kid import kid
+
+    names, _ = finite_columns(extractor_columns(real_features, keys["extractor"]), real_features)
+    values = real_features[names].to_numpy(dtype=float)
+    scale = values.std(axis=0, ddof=1)
+    keep = scale > CONSTANT * np.abs(values).max(axis=0)
+    z = (values[:, keep] - values[:, keep].mean(axis=0)) / scale[keep]
+    patients = real_features["patient"].to_numpy(dtype=str)
+    name = "frd" if keys["extractor"] == "radiomics" else "fid"
+    singular = f"{RANK_NOTE}; " if len(z) // 2 <= z.shape[1] else ""
+
+    def frechet(a: np.ndarray, b: np.ndarray) -> float:
+        return frechet_distance(a, b, allow_singular=True).value
+
+    rows = []
+    for metric, distance, extra in (("kid", kid, ""), (name, frechet, singular)):
+        row = {**keys, "arm": "floor", "generator": "real", "metric": metric}
+        note = f"{extra}real against real, halves by patient"
+        if not keep.any():
+            rows.append(result_row(**row, reason="no feature varies over the real images"))
+            continue
+        found = real_floor(z, patients, distance, halvings=HALVINGS, rng=make_rng(seed, "floor", metric))
+        numbers = {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "interval": found.method}
+        missing = {} if np.isfinite(found.value) else {"reason": found.method}
+        rows.append(result_row(**row, **numbers, **missing, note=note))
+    return rows

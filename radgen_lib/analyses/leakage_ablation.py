@@ -1,0 +1,190 @@
+"""What leakage alone adds: the same model under every split unit and fit scope (B rows of S.LEAK)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.analyses import resampling
+from radgen_lib.analyses.classifiers import MINIMUM_PER_CLASS, build
+from radgen_lib.analyses.runs import extractor_columns, finite_columns, repeat_of
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.core.seeds import derive_seed, make_rng
+from radgen_lib.metrics.intervals import weighted_auroc
+
+ITEM = "S.LEAK"
+UNITS = ("image", "patient", "site")
+SCOPES = ("all", "train")
+HONEST = ("patient", "train")
+TASKS = ("er", "mut_TP53")
+Row = dict[str, Any]
+Folds = list[list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number per image: sorted by image, its patient, the label (or zeros) and the score or error."""
+
+    patients: np.ndarray
+    y: np.ndarray
+    value: np.ndarray
+
+
+def leakage_rows(
+    images: np.ndarray,
+    real_features: pd.DataFrame,
+    patients: pd.DataFrame,
+    condition: pd.DataFrame,
+    splits: pd.DataFrame,
+    *,
+    condition_name: str,
+    seed: int,
+    draws: int,
+) -> pd.DataFrame:
+    """Rows of S.LEAK: split unit {image, patient, site} x fit scope {all, train}, real images only.
+
+    Metrics: ``auroc`` of a logistic model on radiomic features per image (ER, TP53), and ``mse`` of the baseline that
+    copies the training image whose patient's condition is nearest; ``*_delta`` is the difference to (patient, train)
+    on the same images. Intervals resample patients. images: uint8 [n, H, W]; condition: patient and value columns.
+    """
+    folds = {unit: unit_folds(real_features, splits, unit, seed) for unit in UNITS}
+    rows: list[Row] = []
+    for task in TASKS:
+        found = {
+            (unit, scope): logistic_scores(real_features, patients, task, folds[unit], scope)
+            for unit, scope in product(UNITS, SCOPES)
+        }
+        keys = {"item": ITEM, "task": task, "extractor": "radiomics", "model": "logistic", "arm": "real"}
+        rows += _compared(found, keys, "auroc", draws=draws, seed=seed)
+    copied = {
+        (unit, scope): copy_errors(images, real_features, condition, folds[unit], scope)
+        for unit, scope in product(UNITS, SCOPES)
+    }
+    keys = {"item": ITEM, "task": "image", "condition": condition_name, "model": "nearest_patient_copy", "arm": "copy"}
+    rows += _compared(copied, keys, "mse", draws=draws, seed=seed)
+    return result_frame(rows)
+
+
+def unit_folds(real_features: pd.DataFrame, splits: pd.DataFrame, unit: str, seed: int) -> Folds:
+    """Test image indices of each fold of each repeat; image folds are as many as the grouped ones, drawn at random."""
+    design = "site" if unit == "site" else "grouped"
+    tests = splits[(splits["design"] == design) & (splits["role"] == "test")]
+    repeats: dict[int, list[np.ndarray]] = {}
+    for fold, part in tests.groupby("fold", sort=True):
+        repeats.setdefault(repeat_of(str(fold)), []).append(np.sort(part["image_index"].unique()))
+    if unit != "image":
+        return [folds for _, folds in sorted(repeats.items())]
+    images = np.sort(real_features["image_index"].to_numpy())
+    return [
+        [np.sort(f) for f in np.array_split(make_rng(seed, "image folds", r).permutation(images), len(folds))]
+        for r, folds in sorted(repeats.items())
+    ]
+
+
+def _train_test(table: pd.DataFrame, test: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+    inside = table["image_index"].isin(test)
+    return table[~inside], table[inside]
+
+
+def logistic_scores(
+    real_features: pd.DataFrame, patients: pd.DataFrame, task: str, folds: Folds, scope: str
+) -> Measured | str:
+    """Out-of-fold score of every labelled image, averaged over repeats; text when a training part lacks a class."""
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from radgen_lib.analyses.columns import VaryingColumns
+
+    names, _ = finite_columns(extractor_columns(real_features, "radiomics"), real_features)
+    table = real_features.merge(patients[["patient", task]].dropna(), on="patient").sort_values("image_index")
+    found = []
+    for fold in (f for repeat in folds for f in repeat):
+        train, test = _train_test(table, fold)
+        y = train[task].to_numpy(dtype=int)
+        if min(y.sum(), len(y) - y.sum()) < MINIMUM_PER_CLASS:
+            return f"a training part holds {int(y.sum())} positive of {len(y)} images"
+        if test.empty:
+            continue
+        prepare = Pipeline([("varying", VaryingColumns()), ("scale", StandardScaler())])
+        prepare.fit((table if scope == "all" else train)[names].to_numpy())
+        model = build("logistic", derive_seed(0, "leakage")).fit(prepare.transform(train[names].to_numpy()), y)
+        score = model.predict_proba(prepare.transform(test[names].to_numpy()))[:, 1]
+        found.append(test[["image_index", "patient", task]].assign(score=score))
+    mean = pd.concat(found).groupby(["image_index", "patient"], sort=True)[[task, "score"]].mean().reset_index()
+    return Measured(mean["patient"].to_numpy(dtype=str), mean[task].to_numpy(dtype=int), mean["score"].to_numpy())
+
+
+def copy_errors(
+    images: np.ndarray, real_features: pd.DataFrame, condition: pd.DataFrame, folds: Folds, scope: str
+) -> Measured | str:
+    """Squared error per pixel of copying the training image with the nearest condition, averaged over repeats.
+
+    Conditions are z-scored over the training images' patients (``scope: train``) or all patients of the table
+    (``all``). Of a patient's several images the first is copied.
+    """
+    from radgen_lib.analyses.features import unit_images
+
+    values = condition.set_index("patient").astype(float)
+    table = real_features.loc[real_features["patient"].isin(values.index), ["image_index", "patient"]]
+    table = table.sort_values("image_index")
+    real = unit_images(images, clamp=True)
+    found = []
+    for fold in (f for repeat in folds for f in repeat):
+        train, test = _train_test(table, fold)
+        reference = values if scope == "all" else values.loc[np.sort(train["patient"].unique())]
+        scale = reference.std(ddof=1).replace(0.0, 1.0)
+        z = (values - reference.mean()) / scale
+        a, b = z.loc[test["patient"]].to_numpy(), z.loc[train["patient"]].to_numpy()
+        nearest = ((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2).argmin(axis=1)
+        copied = train["image_index"].to_numpy()[nearest]
+        error = ((real[test["image_index"].to_numpy()] - real[copied]) ** 2).mean(axis=(1, 2))
+        found.append(test.assign(error=error))
+    mean = pd.concat(found).groupby(["image_index", "patient"], sort=True)["error"].mean().reset_index()
+    return Measured(mean["patient"].to_numpy(dtype=str), np.zeros(len(mean), dtype=int), mean["error"].to_numpy())
+
+
+def _compared(
+    found: dict[tuple[str, str], Measured | str], keys: dict[str, str], metric: str, *, draws: int, seed: int
+) -> list[Row]:
+    """Value of each cell, and its difference to the honest cell over the same resampled patients."""
+    rows: list[Row] = []
+    honest = found[HONEST]
+    for (unit, scope), cell in found.items():
+        cell_keys = {**keys, "design": f"split by {unit}, fitted on {scope}"}
+        if isinstance(cell, str):
+            rows.append(result_row(**cell_keys, metric=metric, reason=cell))
+            continue
+        drawn = _draws(cell, metric, draws, seed)
+        rows.append(_row(drawn, cell, cell_keys, metric))
+        if (unit, scope) == HONEST:
+            continue
+        if isinstance(honest, str) or not np.array_equal(honest.patients, cell.patients):
+            reason = honest if isinstance(honest, str) else "other images than split by patient, fitted on train"
+            rows.append(result_row(**cell_keys, metric=f"{metric}_delta", reason=reason))
+            continue
+        delta = drawn - _draws(honest, metric, draws, seed)
+        rows.append(_row(delta, cell, cell_keys, f"{metric}_delta"))
+    return rows
+
+
+def _draws(cell: Measured, metric: str, draws: int, seed: int) -> np.ndarray:
+    """Metric of all images (first entry) and of each patient resample: [1 + draws]; a patient's images move as one."""
+    people, row_patient = np.unique(cell.patients, return_inverse=True)
+    weights = np.vstack([np.ones(len(people)), resampling.patient_weights(len(people), draws, seed)])[:, row_patient]
+    if metric == "auroc":
+        return weighted_auroc(cell.y, cell.value, weights)
+    return weights @ cell.value / weights.sum(axis=1)
+
+
+def _row(drawn: np.ndarray, cell: Measured, keys: dict[str, str], metric: str) -> Row:
+    people = len(set(cell.patients))
+    note = f"{len(cell.patients)} images of {people} patients"
+    events = len(set(cell.patients[cell.y == 1])) if "auroc" in metric else None
+    if not np.isfinite(drawn[0]):
+        return result_row(**keys, metric=metric, n=people, events=events, reason="one class only", note=note)
+    band = resampling.banded(drawn[0], drawn[1:], people, paired=metric.endswith("_delta"))
+    return result_row(**keys, **band, metric=metric, events=events, note=note)

@@ -1,0 +1,190 @@
+"""Clinical prediction from image features, arm by arm (table B.TB)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+import pandas as pd
+
+from radgen_lib.analyses import arms as sets
+from radgen_lib.analyses import scoring
+from radgen_lib.analyses.arms import Arm, Material, Partition, Tables
+from radgen_lib.analyses.cells import HOLDOUT_SHARE, Cell, Setting, partitions
+from radgen_lib.analyses.classifiers import FitOptions, fit_score
+from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors
+from radgen_lib.analyses.scoring import CONTRASTS, Row
+from radgen_lib.core.config.cpdm import Prediction, Protocol
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.core.seeds import derive_seed
+
+
+def prediction_rows(
+    tables: Tables,
+    runs: Iterable[Run],
+    *,
+    name: str,
+    protocol: Protocol,
+    prediction: Prediction,
+    seed: int,
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Rows of B.TB for protocol ``name``: every task, classifier, extractor and arm of every condition.
+
+    Under ``evaluation: nested_cv`` scores are out-of-fold with patient bootstrap intervals: tested on real images, in
+    the grouped folds whose generators never saw the tested patients, and on synthetic images, in the endpoint folds.
+    Under ``holdout10`` the value is the mean over random 10 % tests. Rows "a minus b" compare arms on the same
+    patients. ``threads`` runs that many cells side by side; the rows do not depend on it.
+    """
+    runs = list(runs)
+    setting = Setting(name, protocol, prediction, seed)
+    missing = missing_extractors(runs)
+    rows: list[Row] = []
+    jobs: list[tuple[Material, list[str], Cell]] = []
+    by_run = featured_runs(runs)
+    for condition, extractor in product(protocol.conditions, known_extractors(runs)):
+        cells = _cells(setting, condition, extractor)
+        featured = {g: t for (c, g), t in by_run.items() if c == condition}
+        reason = missing.get(extractor, "") or _unusable(featured, tables, protocol.primary, condition)
+        if reason:
+            rows += _reasons(setting, cells, reason)
+            continue
+        material = sets.gather(tables, featured, condition, extractor)
+        jobs += [(material, list(featured), cell) for cell in cells]
+    for found in _in_parallel(setting, tables, jobs, threads):
+        rows += found
+    return result_frame(rows)
+
+
+def _cells(setting: Setting, condition: str, extractor: str) -> list[Cell]:
+    asked = setting.prediction
+    grid = product(asked.tasks, asked.classifiers, setting.protocol.test_on)
+    return [Cell(condition, extractor, task, classifier, on) for task, classifier, on in grid]
+
+
+def _unusable(featured: dict[str, pd.DataFrame], tables: Tables, primary: str, condition: str) -> str:
+    """Why nothing can be predicted under this condition, or ``""``."""
+    if primary not in featured:
+        return f"no images of generator {primary} under condition {condition}"
+    if not (featured[primary]["kind"] == "synthetic").any():
+        return f"condition {condition} is known for imaged patients only: no synthetic images"
+    return "" if condition in tables.conditions else f"no table of condition {condition}"
+
+
+def _reasons(setting: Setting, cells: list[Cell], reason: str) -> list[Row]:
+    """One row per task (and extractor) that says why there is no number."""
+    first = {cell.task: cell for cell in reversed(cells)}
+    return [
+        result_row(
+            **{**cell.keys(setting), "model": "", "design": "", "note": ""}, arm="synthetic",
+            generator=setting.protocol.primary, metric="auroc", reason=reason,
+        )
+        for cell in first.values()
+    ]  # fmt: skip
+
+
+def _in_parallel(
+    setting: Setting, tables: Tables, jobs: list[tuple[Material, list[str], Cell]], threads: int
+) -> list[list[Row]]:
+    if threads == 1 or len(jobs) < 2:
+        return [cell_rows(setting, tables, *job) for job in jobs]
+    from joblib import Parallel, delayed
+
+    return list(Parallel(n_jobs=threads)(delayed(cell_rows)(setting, tables, *job) for job in jobs))
+
+
+def cell_rows(setting: Setting, tables: Tables, material: Material, generators: list[str], cell: Cell) -> list[Row]:
+    """Rows of all arms of one cell, and of their differences."""
+    labels = tables.labels(cell.task)
+    keys = cell.keys(setting)
+    parts, reason = partitions(setting, tables, material, cell, labels)
+    arms = sets.arms_of(generators, setting.protocol.primary)
+    if not cell.searched(setting.prediction):
+        arms = [a for a in arms if a.name != "synthetic" or a.generator == setting.protocol.primary]
+    if cell.test_on == "synthetic":
+        arms = [a for a in arms if a.name != "real"]
+    rows: list[Row] = []
+    predicted: dict[tuple[str, str], pd.DataFrame] = {}
+    for arm in arms:
+        arm_keys = {**keys, "arm": arm.name, "generator": arm.generator}
+        found = reason or _predict(setting, material, cell, arm, parts, labels)
+        if isinstance(found, str):
+            rows.append(result_row(**arm_keys, metric="auroc", reason=found))
+        else:
+            predicted[arm.name, arm.generator] = found
+    if setting.protocol.evaluation == "holdout10":
+        return rows + _holdout_rows(setting, predicted, keys)
+    return rows + _out_of_fold_rows(setting, predicted, keys)
+
+
+def _predict(
+    setting: Setting, material: Material, cell: Cell, arm: Arm, parts: list[Partition], labels: pd.Series
+) -> pd.DataFrame | str:
+    """Scores of all test patients (repeat, patient, y, score, threshold), or the reason why the arm has none."""
+    protocol, asked = setting.protocol, setting.prediction
+    options = FitOptions(
+        search_draws=asked.search_draws if cell.searched(asked) else 0,
+        inner_folds=asked.inner_folds,
+        whole=protocol.fit_scope == "all",
+        pca=cell.extractor != "radiomics" and arm.name != "condition",
+        threshold_from_training=protocol.threshold_from == "train",
+    )
+    tables = []
+    for part in parts:
+        fit = sets.make_fit(arm, material, part, labels, protocol.primary, cell.test_on)
+        reason = fit if isinstance(fit, str) else fit.shortage()
+        if isinstance(fit, str) or reason:
+            return reason
+        seed = derive_seed(setting.seed, cell.task, cell.classifier, cell.extractor, cell.condition, part.fold)
+        scored = fit_score(cell.classifier, fit, options, seed)
+        columns = {"patient": fit.test_patients, "y": fit.test_y, "score": scored.score}
+        tables.append(pd.DataFrame(columns).assign(repeat=part.repeat, threshold=scored.threshold))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _contrasts(predicted: dict[tuple[str, str], pd.DataFrame]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Pairs of arms to compare; every generator's synthetic arm against each control."""
+    return [
+        (a, b) for first, second in CONTRASTS for a in predicted for b in predicted if (a[0], b[0]) == (first, second)
+    ]
+
+
+def _out_of_fold_rows(
+    setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, str]
+) -> list[Row]:
+    draws, seed = setting.prediction.bootstrap, derive_seed(setting.seed, "interval", keys["task"], keys["design"])
+    source = setting.protocol.threshold_from
+    found = {
+        key: scoring.out_of_fold(table, threshold_from=source, draws=draws, seed=seed)
+        for key, table in predicted.items()
+    }
+    rows: list[Row] = []
+    for (arm, generator), scores in found.items():
+        rows += scoring.out_of_fold_rows(scores, {**keys, "arm": arm, "generator": generator}, draws=draws, seed=seed)
+    for a, b in _contrasts(predicted):
+        pair = {**keys, "arm": f"{a[0]} minus {b[0]}", "generator": a[1]}
+        rows.append(scoring.difference_row(found[a], found[b], pair, draws=draws, seed=seed))
+    return rows
+
+
+def _holdout_rows(setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, str]) -> list[Row]:
+    what = f"random {HOLDOUT_SHARE:.0%} tests"
+    scores = {
+        key: scoring.holdout_scores(table, threshold_from=setting.protocol.threshold_from)
+        for key, table in predicted.items()
+    }
+    rows: list[Row] = []
+    for (arm, generator), table in scores.items():
+        people = predicted[arm, generator].drop_duplicates("patient")
+        counts = {"n": len(people), "events": int(people["y"].sum())}
+        note = "; ".join(t for t in (f"about {table['tested'].mean():.0f} patients a test", keys["note"]) if t)
+        arm_keys = {**keys, "arm": arm, "generator": generator, "note": note}
+        for metric in ("auroc", "average_precision", "auprc_trapz", "f1"):
+            rows.append(scoring.spread_row(table[metric].to_numpy(), metric, arm_keys, **counts, what=what))
+    for a, b in _contrasts(predicted):
+        people = predicted[a].drop_duplicates("patient")
+        difference = (scores[a]["auroc"] - scores[b]["auroc"]).to_numpy()
+        pair = {**keys, "arm": f"{a[0]} minus {b[0]}", "generator": a[1]}
+        counts = {"n": len(people), "events": int(people["y"].sum())}
+        rows.append(scoring.spread_row(difference, "auroc_difference", pair, **counts, what=what))
+    return rows

@@ -1,0 +1,100 @@
+"""Reference values of the published pixel-row Frechet distance (table B.TD): what copies, means and noise score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.analyses import resampling
+from radgen_lib.analyses.fidelity import pair_table
+from radgen_lib.analyses.runs import Run
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.core.seeds import make_rng
+
+ITEM = "B.TD"
+TEST_IMAGES = (1, 16, 24, 33)
+NOISE_DRAWS = 20
+Row = dict[str, Any]
+
+
+def reference_rows(
+    images: np.ndarray,
+    series: pd.DataFrame,
+    runs: Iterable[Run],
+    splits: pd.DataFrame,
+    *,
+    name: str,
+    clamp: bool,
+    seed: int,
+    test_images: tuple[int, ...] = TEST_IMAGES,
+) -> pd.DataFrame:
+    """Rows of B.TD, ``task`` = the patient of the test image, ``arm`` = the reference.
+
+    Arms: copy (best training image of the same patient), same_patient (their median), other_patient (best training
+    image of anybody else), mean_image (mean training image), noise (uniform), model (a generator's draws).
+
+    images: uint8 [n, H, W]; series: image_index, patient. References are images outside ``test_images`` (the published
+    single split). Generators appear in every design in which the test image was held out.
+    """
+    rows: list[Row] = []
+    owner = series.set_index("image_index")["patient"]
+    for index in test_images:
+        rows += _one_image(images, owner, index, test_images, name=name, seed=seed)
+    parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    for run in runs:
+        table = pair_table(images, run, splits[splits["image_index"].isin(test_images)], clamp=clamp)
+        parts.setdefault((run.condition, run.generator), []).append(table)
+    for (condition, generator), tables in parts.items():
+        keys = {"item": ITEM, "protocol": name, "condition": condition, "generator": generator, "arm": "model"}
+        pairs = pd.concat(tables, ignore_index=True)
+        for (design, index), part in pairs.groupby(["design", "image_index"], sort=True):
+            rows += _generator_rows(part, {**keys, "design": str(design), "task": str(owner[index])}, f"image {index}")
+    return result_frame(rows)
+
+
+def _one_image(
+    images: np.ndarray, owner: pd.Series, index: int, tests: tuple[int, ...], *, name: str, seed: int
+) -> list[Row]:
+    """Copies, mean image and noise for one test image."""
+    from radgen_lib.analyses.features import unit_images
+    from radgen_lib.metrics.frechet import pixelrow_frechet
+
+    real = unit_images(images, clamp=True)
+    training = [i for i in range(len(images)) if i not in tests]
+    copies = {i: pixelrow_frechet(real[index], real[i]) for i in training}
+    same = np.array([v for i, v in copies.items() if owner[i] == owner[index]])
+    other = np.array([v for i, v in copies.items() if owner[i] != owner[index]])
+    noise = make_rng(seed, "reference noise", index).random((NOISE_DRAWS, *real.shape[1:]), dtype=np.float32)
+    noises = np.array([pixelrow_frechet(real[index], n) for n in noise])
+    single = {"interval": "none: one image"}
+    references: list[tuple[str, float, dict[str, Any], str]] = [
+        ("copy", same.min() if same.size else np.nan, single, f"best of {same.size}"),
+        ("same_patient", np.median(same) if same.size else np.nan, single, f"median of {same.size}"),
+        ("other_patient", other.min() if other.size else np.nan, single, f"best of {other.size}"),
+        ("mean_image", pixelrow_frechet(real[index], real[training].mean(axis=0)), single, f"mean of {len(training)}"),
+        ("noise", noises.mean(), resampling.spread(noises, "noise images"), f"mean of {NOISE_DRAWS}"),
+    ]
+    keys = {"item": ITEM, "protocol": name, "task": str(owner[index]), "metric": "pixelrow_frechet"}
+    rows = []
+    for arm, value, band, note in references:
+        row = {**keys, "arm": arm, "n": 1, "note": f"image {index}; {note}"}
+        there = np.isfinite(value)
+        rows.append(
+            result_row(**row, **band, value=float(value))
+            if there
+            else result_row(**row, reason="no such training image")
+        )
+    return rows
+
+
+def _generator_rows(part: pd.DataFrame, keys: dict[str, str], image: str) -> list[Row]:
+    """Best and mean of the draws for one test image in one design; low and high are the spread over draws."""
+    values = part["pixelrow"].to_numpy()
+    one, all_draws = {"interval": "none: one image"}, resampling.spread(values, "draws")
+    return [
+        result_row(**keys, **one, metric="pixelrow_frechet_best", value=float(values.min()), n=1, note=image),
+        result_row(**keys, **all_draws, metric="pixelrow_frechet_mean", value=float(values.mean()), n=1, note=image),
+    ]

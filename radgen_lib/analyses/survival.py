@@ -1,0 +1,165 @@
+"""Survival from image features with a penalised Cox model (table B.TC)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from radgen_lib.analyses import arms as sets
+from radgen_lib.analyses.arms import Tables
+from radgen_lib.analyses.cox_risk import Block, NotConverged, cox_risk, design_matrix
+from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors
+from radgen_lib.analyses.survival_design import (
+    TASKS,
+    ArmKey,
+    SurvivalSetting,
+    complete_cases,
+    covariates,
+    outcome_table,
+    pooled_risk,
+)
+from radgen_lib.analyses.survival_scores import Pooled, Row, difference_row, holdout_rows, km_table, pooled_rows
+from radgen_lib.core.config.cpdm import Protocol, Survival
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.core.seeds import derive_seed
+
+ITEM = "B.TC"
+HOLDOUT_SHARE = 0.2
+SELECTED = "the 15 genes were chosen by survival of these patients (B-W10)"
+CONTRASTS = (
+    ("synthetic", "condition"), ("synthetic", "untrained"), ("synthetic", "noise"), ("synthetic", "clinical"),
+    ("clinical+synthetic", "clinical"),
+)  # fmt: skip
+
+
+def survival_rows(
+    tables: Tables,
+    runs: Iterable[Run],
+    *,
+    name: str,
+    protocol: Protocol,
+    survival: Survival,
+    seed: int,
+    draws: int,
+    holdouts: int = 20,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of B.TC for protocol ``name``, and Kaplan-Meier curves of the out-of-fold risk groups.
+
+    Under ``nested_cv``: Harrell's and Uno's C of out-of-fold risks (standardised by their training fold, averaged over
+    repeats), the log-rank p of groups split at the training median, and paired differences between arms. Under
+    ``holdout10``: C-index of training and test parts over random 80/20 splits, as published.
+    The curves' columns: condition, generator, extractor, task, arm, group, time, survival, low, high, at_risk.
+    """
+    runs = list(runs)
+    setting = SurvivalSetting(name, protocol, survival, seed, draws, holdouts)
+    missing, by_run = missing_extractors(runs), featured_runs(runs)
+    rows: list[Row] = []
+    curves: list[pd.DataFrame] = []
+    for condition in protocol.conditions:
+        featured = {g: t for (c, g), t in by_run.items() if c == condition}
+        for extractor in known_extractors(runs):
+            for task in TASKS:
+                keys = {
+                    "item": ITEM, "protocol": name, "condition": condition, "extractor": extractor, "task": task,
+                    "model": "cox", "note": SELECTED if protocol.circular_labels == "flag" else "",
+                }  # fmt: skip
+                found, curve = _task_rows(setting, tables, featured, keys, missing.get(extractor, ""))
+                rows += found
+                curves += curve
+    columns = [
+        "condition",
+        "generator",
+        "extractor",
+        "task",
+        "arm",
+        "group",
+        "time",
+        "survival",
+        "low",
+        "high",
+        "at_risk",
+    ]
+    joined = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
+    return result_frame(rows), joined[columns]
+
+
+def _task_rows(
+    setting: SurvivalSetting, tables: Tables, featured: dict[str, pd.DataFrame], keys: dict[str, str], missing: str
+) -> tuple[list[Row], list[pd.DataFrame]]:
+    primary = setting.protocol.primary
+    arms, source = ({}, "") if missing else covariates(
+        tables, featured, keys["condition"], keys["extractor"], setting.protocol
+    )  # fmt: skip
+    reason = missing or ("" if arms else f"no synthetic images of generator {primary} for all patients without MRI")
+    outcome = outcome_table(tables.patients)
+    if not reason:
+        asked = tables.endpoint_splits.loc[tables.endpoint_splits["task"] == keys["task"], "patient"]
+        outcome = outcome.loc[sorted(set(asked) & set(outcome.index) & set(arms["synthetic", primary][0].table.index))]
+        reason = "" if outcome["event"].sum() >= 2 else f"{len(outcome)} patients, {outcome['event'].sum()} deaths"
+    if reason:
+        row = {**keys, "arm": "synthetic", "generator": primary, "note": ""}
+        return [result_row(**row, metric="c_harrell", reason=reason)], []
+    if setting.protocol.evaluation == "holdout10":
+        return _holdout_task(setting, arms, outcome, source, keys), []
+    return _pooled_task(setting, tables, arms, outcome, source, keys)
+
+
+def _pooled_task(
+    setting: SurvivalSetting, tables: Tables, arms: dict[ArmKey, list[Block]], outcome: pd.DataFrame, source: str,
+    keys: dict[str, str],
+) -> tuple[list[Row], list[pd.DataFrame]]:  # fmt: skip
+    rows: list[Row] = []
+    curves: list[pd.DataFrame] = []
+    found: dict[ArmKey, Pooled] = {}
+    keys = {**keys, "design": "out_of_fold"}
+    seed = derive_seed(setting.seed, "survival interval", keys["task"])
+    for (arm, generator), blocks in arms.items():
+        arm_keys = {**keys, "arm": arm, "generator": generator}
+        people = complete_cases(blocks, outcome)
+        parts = sets.endpoint_partitions(tables.endpoint_splits, keys["task"], source, people)
+        try:
+            pooled = pooled_risk(blocks, parts, outcome, setting)
+        except NotConverged as error:
+            rows.append(result_row(**arm_keys, metric="c_harrell", n=len(people), reason=str(error)))
+            continue
+        found[arm, generator] = pooled
+        rows += pooled_rows(pooled, arm_keys, horizon=setting.survival.horizon_days, draws=setting.draws, seed=seed)
+        label = {k: arm_keys[k] for k in ("condition", "generator", "extractor", "task", "arm")}
+        curves.append(km_table(pooled).assign(**label))
+    for first, second in CONTRASTS:
+        for a, b in ((a, b) for a in found for b in found if (a[0], b[0]) == (first, second)):
+            pair = {**keys, "arm": f"{first} minus {second}", "generator": a[1]}
+            rows.append(difference_row(found[a], found[b], pair, draws=setting.draws, seed=seed))
+    return rows, curves
+
+
+def _holdout_task(
+    setting: SurvivalSetting, arms: dict[ArmKey, list[Block]], outcome: pd.DataFrame, source: str, keys: dict[str, str]
+) -> list[Row]:
+    from radgen_lib.metrics.survival import harrell_c
+
+    rows: list[Row] = []
+    seed = derive_seed(setting.seed, "survival tests", keys["task"])
+    for (arm, generator), blocks in arms.items():
+        people = list(complete_cases(blocks, outcome))
+        values: dict[str, list[float]] = {"train": [], "test": []}
+        used, failed = [], []
+        for part in sets.holdout_partitions(people, source, share=HOLDOUT_SHARE, times=setting.holdouts, seed=seed):
+            train_x, test_x = design_matrix(blocks, part.train, part.test, whole=setting.protocol.fit_scope == "all")
+            train, test = outcome.loc[part.train], outcome.loc[part.test]
+            try:
+                risk = cox_risk(
+                    train_x, train["time"].to_numpy(), train["event"].to_numpy(), test_x,
+                    penalizer=setting.survival.penalizer,
+                )  # fmt: skip
+            except NotConverged as error:
+                failed.append(str(error))
+                continue
+            used.append(risk.covariates)
+            for side, known, score in (("train", train, risk.train), ("test", test, risk.test)):
+                values[side].append(harrell_c(known["time"].to_numpy(), known["event"].to_numpy(), score))
+        arm_keys = {**keys, "arm": arm, "generator": generator, "design": "holdout20"}
+        counts = {"n": len(people), "events": int(outcome.loc[people, "event"].sum())}
+        rows += holdout_rows(values, failed, used, arm_keys, **counts)
+    return rows

@@ -1,0 +1,110 @@
+"""From pooled out-of-fold risks to result rows and Kaplan-Meier curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.analyses import resampling, scoring
+from radgen_lib.analyses.concordance import concordance_draws, harrell_pairs, uno_pairs
+from radgen_lib.core.rows import result_row
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """One out-of-fold risk per patient (sorted): time in days, event 0/1, risk, high-risk group or not."""
+
+    patients: np.ndarray
+    time: np.ndarray
+    event: np.ndarray
+    risk: np.ndarray
+    high: np.ndarray
+    covariates: float
+    repeats: int
+
+
+def pooled_rows(found: Pooled, keys: dict[str, str], *, horizon: float, draws: int, seed: int) -> list[Row]:
+    """Harrell's C, Uno's C (deaths before ``horizon`` days) and the log-rank p of one arm."""
+    from radgen_lib.metrics.survival import harrell_c, uno_c
+
+    time, event = found.time, found.event
+    counts = {"n": len(time), "events": int(event.sum())}
+    weights = resampling.patient_weights(len(time), draws, seed)
+    about = f"{found.covariates:.1f} covariates a fold, {found.repeats} repeats"
+    note = "; ".join(t for t in (about, keys.get("note", "")) if t)
+    values = {
+        "c_harrell": (harrell_c(time, event, found.risk), harrell_pairs(time, event)),
+        "c_uno": (
+            uno_c(time, event, found.risk, train_time=time, train_event=event, horizon=horizon),
+            uno_pairs(time, event, horizon),
+        ),
+    }
+    rows: list[Row] = []
+    for metric, (value, pairs) in values.items():
+        row = {**keys, "note": note, "metric": metric, "events": counts["events"]}
+        if not np.isfinite(value):
+            rows.append(result_row(**row, n=len(time), reason="no comparable pair of patients"))
+            continue
+        drawn = concordance_draws(pairs, found.risk, weights)
+        rows.append(result_row(**row, **resampling.banded(value, drawn, len(time))))
+    return [*rows, _logrank_row(found, {**keys, "note": note}, counts)]
+
+
+def _logrank_row(found: Pooled, keys: dict[str, str], counts: dict[str, int]) -> Row:
+    from radgen_lib.metrics.survival import logrank_p
+
+    if found.high.all() or not found.high.any():
+        return result_row(**keys, **counts, metric="logrank_p", reason="all patients fall into one risk group")
+    value = logrank_p(found.time, found.event, found.high.astype(int))
+    note = "; ".join(t for t in (keys["note"], f"{int(found.high.sum())} patients in the high-risk group") if t)
+    return result_row(**{**keys, "note": note}, **counts, metric="logrank_p", value=value, interval="none: a p-value")
+
+
+def difference_row(a: Pooled, b: Pooled, keys: dict[str, str], *, draws: int, seed: int) -> Row:
+    """Harrell's C of ``a`` minus that of ``b`` over the patients both have, same resamples for both."""
+    common, at_a, at_b = np.intersect1d(a.patients, b.patients, return_indices=True)
+    pairs = harrell_pairs(a.time[at_a], a.event[at_a])
+    weights = np.vstack([np.ones(len(common)), resampling.patient_weights(len(common), draws, seed)])
+    drawn = concordance_draws(pairs, a.risk[at_a], weights) - concordance_draws(pairs, b.risk[at_b], weights)
+    row = {**keys, "metric": "c_harrell_difference", "events": int(a.event[at_a].sum())}
+    if not np.isfinite(drawn[0]):
+        return result_row(**row, n=len(common), reason="no comparable pair of patients")
+    return result_row(**row, **resampling.banded(drawn[0], drawn[1:], len(common), paired=True))
+
+
+def holdout_rows(
+    values: dict[str, list[float]], failed: list[str], used: list[int], keys: dict[str, str], *, n: int, events: int
+) -> list[Row]:
+    """C-index of the training and test parts over random splits, as the published study printed it."""
+    if not used:
+        return [result_row(**keys, metric="c_harrell", n=n, events=events, reason=failed[0])]
+    about = [f"{np.mean(used):.1f} covariates"]
+    about += [f"{len(failed)} splits did not converge"] if failed else []
+    note = "; ".join([*about, *([keys["note"]] if keys.get("note") else [])])
+    return [
+        scoring.spread_row(
+            np.array(found),
+            "c_harrell" if side == "test" else "c_harrell_train",
+            {**keys, "note": note},
+            n=n,
+            events=events,
+            what="random 80/20 splits",
+        )
+        for side, found in values.items()
+    ]
+
+
+def km_table(found: Pooled) -> pd.DataFrame:
+    """Kaplan-Meier curves of the two risk groups: group ("low" | "high"), time, survival, low, high, at_risk."""
+    from radgen_lib.metrics.survival import kaplan_meier
+
+    tables = []
+    for group, members in (("low", ~found.high), ("high", found.high)):
+        if members.any():
+            tables.append(kaplan_meier(found.time[members], found.event[members]).assign(group=group))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,190 @@
+"""The published search "best of 3,630 Cox settings on test folds", and how much of its maximum is optimism (B.TC).
+
+Assumption: the four lists of the search (11 x 10 x 3 x 11) are ridge strength, step size, tie handling and the share of
+LASSO in the penalty. Step size and tie handling do not move the optimum of a convex problem with few tied times, so
+each setting is one fit by penalty and share; but each is scored over its own freshly shuffled 10-fold split, and the
+maximum over settings of the mean test C-index is what was reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.analyses import resampling
+from radgen_lib.analyses.arms import Tables
+from radgen_lib.analyses.cox_risk import design_matrix
+from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors
+from radgen_lib.analyses.survival_design import TASKS, covariates, outcome_table
+from radgen_lib.core.config.cpdm import Protocol, Survival
+from radgen_lib.core.progress import Progress
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.core.seeds import make_rng
+
+ITEM = "B.TC"
+TASK = TASKS[1]
+FOLDS = 10
+PENALIZERS = tuple(float(v) for v in np.logspace(-3, 2, 11))
+STEPS = 10
+TIES = 3
+L1_RATIOS = tuple(float(v) for v in np.linspace(0, 1, 11))
+SIZE = len(PENALIZERS) * STEPS * TIES * len(L1_RATIOS)
+Row = dict[str, Any]
+
+
+class Setting(NamedTuple):
+    """One setting of the grid; ``number`` seeds its own split."""
+
+    number: int
+    penalizer: float
+    l1_ratio: float
+
+
+class Optimism(NamedTuple):
+    """Best mean test C-index, the same maximum for each permuted outcome [permutations], and the best setting."""
+
+    best: float
+    null: np.ndarray
+    setting: Setting
+
+
+def settings_grid(sample: int | None, seed: int) -> list[Setting]:
+    """All 3,630 settings, or a seeded sample of them in grid order."""
+    shape = (len(PENALIZERS), STEPS, TIES, len(L1_RATIOS))
+    numbers = np.arange(SIZE)
+    if sample is not None and sample < SIZE:
+        numbers = np.sort(make_rng(seed, "settings").choice(SIZE, size=sample, replace=False))
+    found = []
+    for number in numbers:
+        penalty, _, _, share = np.unravel_index(number, shape)
+        found.append(Setting(int(number), PENALIZERS[penalty], L1_RATIOS[share]))
+    return found
+
+
+def fold_numbers(n: int, settings: list[Setting], seed: int) -> np.ndarray:
+    """Fold 0 to 9 of each patient in each setting's own shuffle: int [settings, n]."""
+    folds = np.arange(n) % FOLDS
+    return np.stack([make_rng(seed, "shuffle", s.number).permutation(folds) for s in settings])
+
+
+def search_optimism(
+    x: np.ndarray, time: np.ndarray, event: np.ndarray, settings: list[Setting], *, permutations: int, seed: int
+) -> Optimism:
+    """Run the search on the real outcome and on ``permutations`` outcomes shuffled over patients.
+
+    x: float [n, p], already standardised; time in days; event 0/1. Test folds without a comparable pair are left out
+    of a setting's mean, a setting without any such fold out of the maximum.
+    """
+    folds = fold_numbers(len(x), settings, seed)
+    means = mean_test_c(x, time, event, settings, folds)
+    progress = Progress("search under permuted outcomes", permutations)
+    null = []
+    for number in range(permutations):
+        order = make_rng(seed, "permutation", number).permutation(len(x))
+        null.append(np.nanmax(mean_test_c(x, time[order], event[order], settings, folds)))
+        progress.advance()
+    return Optimism(float(np.nanmax(means)), np.array(null), settings[int(np.nanargmax(means))])
+
+
+def mean_test_c(
+    x: np.ndarray, time: np.ndarray, event: np.ndarray, settings: list[Setting], folds: np.ndarray
+) -> np.ndarray:
+    """Mean test C-index of each setting over the folds of its shuffle: [settings]; NaN where no fold has a pair."""
+    from radgen_lib.metrics.cox import batched_harrell_c, fit_cox_batch
+
+    test = np.concatenate([folds == fold for fold in range(FOLDS)])
+    penalizer = np.tile([s.penalizer for s in settings], FOLDS)
+    l1_ratio = np.tile([s.l1_ratio for s in settings], FOLDS)
+    beta = fit_cox_batch(x, time, event, penalizer=penalizer, l1_ratio=l1_ratio, ties="efron", train=~test)
+    scores = batched_harrell_c(time, event, beta @ x.T, test).reshape(FOLDS, len(settings))
+    found = np.isfinite(scores)
+    total = np.where(found, scores, 0.0).sum(axis=0)
+    return np.divide(total, found.sum(axis=0), out=np.full(len(settings), np.nan), where=found.any(axis=0))
+
+
+def search_rows(
+    tables: Tables,
+    runs: Iterable[Run],
+    *,
+    name: str,
+    protocol: Protocol,
+    survival: Survival,
+    seed: int,
+) -> pd.DataFrame:
+    """Rows of the search for protocol ``name`` (none under ``survival_selection: prespecified``).
+
+    Metrics: c_harrell (as published), c_harrell_null_max (mean of the maxima under permuted outcomes), optimism
+    (that mean minus 0.5), c_harrell_corrected (maximum minus optimism), p_value (share of maxima at least as high).
+    """
+    runs = list(runs)
+    rows: list[Row] = []
+    if protocol.survival_selection != "best_on_test":
+        return result_frame(rows)
+    missing, by_run = missing_extractors(runs), featured_runs(runs)
+    for condition in protocol.conditions:
+        featured = {g: t for (c, g), t in by_run.items() if c == condition}
+        for extractor in known_extractors(runs):
+            keys = {
+                "item": ITEM, "protocol": name, "condition": condition, "generator": protocol.primary,
+                "arm": "synthetic", "extractor": extractor, "task": TASK, "model": "cox_best_of_search",
+                "design": "best_on_test_folds",
+            }  # fmt: skip
+            if extractor in missing:
+                rows.append(result_row(**keys, metric="c_harrell", reason=missing[extractor]))
+                continue
+            rows += _one_search(tables, featured, keys, protocol, survival, seed)
+    return result_frame(rows)
+
+
+def _one_search(
+    tables: Tables, featured: dict[str, pd.DataFrame], keys: dict[str, str], protocol: Protocol, survival: Survival,
+    seed: int,
+) -> list[Row]:  # fmt: skip
+    arms, _ = covariates(tables, featured, keys["condition"], keys["extractor"], protocol)
+    if not arms:
+        reason = f"no synthetic images of generator {protocol.primary} for all patients without MRI"
+        return [result_row(**keys, metric="c_harrell", reason=reason)]
+    blocks, outcome = arms["synthetic", protocol.primary], outcome_table(tables.patients)
+    asked = set(tables.endpoint_splits.loc[tables.endpoint_splits["task"] == TASK, "patient"])
+    outcome = outcome.loc[sorted(asked & set(outcome.index) & set(blocks[0].table.index))]
+    deaths = int(outcome["event"].sum())
+    if deaths < FOLDS // 2:
+        reason = f"{len(outcome)} patients, {deaths} deaths"
+        return [result_row(**keys, metric="c_harrell", n=len(outcome), events=deaths, reason=reason)]
+    people = list(outcome.index)
+    x, _ = design_matrix(blocks, people, people, whole=True)
+    if x.shape[1] == 0:
+        reason = "all features are the same for all patients"
+        return [result_row(**keys, metric="c_harrell", n=len(outcome), events=deaths, reason=reason)]
+    settings = settings_grid(survival.search_settings, seed)
+    found = search_optimism(
+        x, outcome["time"].to_numpy(), outcome["event"].to_numpy(), settings,
+        permutations=survival.search_permutations, seed=seed,
+    )  # fmt: skip
+    about = f"{len(settings)} of {SIZE} settings, {x.shape[1]} covariates"
+    return optimism_rows(found, {**keys, "note": about}, n=len(outcome), events=deaths)
+
+
+def optimism_rows(found: Optimism, keys: dict[str, str], *, n: int, events: int) -> list[Row]:
+    """Result rows of one search."""
+    setting = f"best: penalizer {found.setting.penalizer:.4g}, l1_ratio {found.setting.l1_ratio:.1f}"
+    counts = {"n": n, "events": events}
+    top = {**keys, "note": f"{keys['note']}; {setting}", "interval": "none: a maximum over settings"}
+    rows = [result_row(**top, **counts, metric="c_harrell", value=found.best)]
+    if not found.null.size:
+        return [*rows, result_row(**keys, **counts, metric="optimism", reason="search_permutations is 0")]
+    band = resampling.spread(found.null, "outcome permutations")
+    mean = float(found.null.mean())
+    shifted = {**band, "low": band["low"] - 0.5, "high": band["high"] - 0.5}
+    corrected = {**band, "low": found.best - shifted["high"], "high": found.best - shifted["low"]}
+    p_value = float((1 + (found.null >= found.best).sum()) / (1 + found.null.size))
+    return [
+        *rows,
+        result_row(**keys, **counts, **band, metric="c_harrell_null_max", value=mean),
+        result_row(**keys, **counts, **shifted, metric="optimism", value=mean - 0.5),
+        result_row(**keys, **counts, **corrected, metric="c_harrell_corrected", value=found.best - mean + 0.5),
+        result_row(**{**keys, "interval": "none: a p-value"}, **counts, metric="p_value", value=p_value),
+    ]

@@ -1,0 +1,203 @@
+"""Result rows of the single tests of condition adherence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.audit.matching import FoldDistances, paired_differences, permutation_test, retrieval
+from radgen_lib.audit.preparation import FoldSpace, feature_draws, response_series
+from radgen_lib.audit.readback import FEWEST_PATIENTS, Arm, ReadBack, read_back, stack
+from radgen_lib.audit.response import Response, direction_agreement, monotone_share
+from radgen_lib.audit.runs import AuditRun, Fold
+from radgen_lib.audit.sensitivity import Draws, sensitivity
+from radgen_lib.audit.spaces import feature_columns
+from radgen_lib.core.rows import result_row
+from radgen_lib.core.seeds import make_rng
+from radgen_lib.metrics.intervals import Interval, patient_bootstrap
+
+NO_PAIRS = "no fold holds two held-out patients of one stratum"
+READERS = ("r2", "r")
+ARMS: tuple[Arm, Arm] = ("real", "synthetic")
+
+
+@dataclass(frozen=True)
+class Context:
+    """Key columns that the rows share, and how much is drawn."""
+
+    base: dict[str, Any]
+    permutations: int
+    draws: int
+    seed: int
+
+    def row(self, metric: str, *, note: str = "", **values: Any) -> dict[str, Any]:
+        """One result row; ``note`` is added to the note of the design."""
+        notes = "; ".join(text for text in (note, self.base.get("note", "")) if text)
+        return result_row(**{**self.base, "metric": metric, "note": notes, **values})
+
+    def interval_row(self, metric: str, found: Interval, **values: Any) -> dict[str, Any]:
+        """One result row from an interval."""
+        reason = "" if np.isfinite(found.value) else "not a number: nothing varies"
+        return self.row(
+            metric, value=found.value, low=found.low, high=found.high, n=found.n, interval=found.method, reason=reason,
+            **values,
+        )  # fmt: skip
+
+    def rng(self, *names: object) -> np.random.Generator:
+        """Generator that depends on the run and on ``names`` alone."""
+        keys = [self.base[name] for name in ("protocol", "condition", "generator", "design")]
+        return make_rng(self.seed, "adherence", *keys, *names)
+
+    def mean(self, values: np.ndarray, patients: np.ndarray, *names: object) -> Interval:
+        """Mean of ``values`` with a patient bootstrap; the patients are pooled over folds."""
+        return patient_bootstrap(
+            lambda rows: float(values[rows].mean()), patients, draws=self.draws, rng=self.rng("bootstrap", *names)
+        )
+
+
+def sensitivity_rows(draws: Sequence[Draws], extractor: str, context: Context) -> list[dict[str, Any]]:
+    """Test 1: ``sensitivity_ratio`` and ``icc`` in one space."""
+    found = sensitivity(draws)
+    n = len({name for fold in draws for name in fold.patients})
+    rows = []
+    for metric, interval in (("sensitivity_ratio", found.ratio), ("icc", found.icc)):
+        if interval is None:
+            rows.append(context.row(metric, extractor=extractor, reason=found.reason, n=n))
+        else:
+            rows.append(context.interval_row(metric, interval, extractor=extractor))
+    return rows
+
+
+def feature_sensitivity_rows(spaces: Sequence[FoldSpace], extractor: str, context: Context) -> list[dict[str, Any]]:
+    """Test 1 in a feature space."""
+    return sensitivity_rows(feature_draws(spaces), extractor, context)
+
+
+def matching_rows(folds: Sequence[FoldDistances], scope: str, extractor: str, context: Context) -> list[dict[str, Any]]:
+    """Tests 2 and 3 within ``scope``: p and z of the permutation, distance difference, retrieval and its chance."""
+    keys = {"extractor": extractor}
+    rows = []
+    for name, statistic in (("permutation", "distance"), ("retrieval", "rank")):
+        rng = context.rng(name, scope, extractor)
+        found = permutation_test(folds, statistic, permutations=context.permutations, rng=rng)
+        for metric in ("p", "z"):
+            key = f"{name}_{metric}_{scope}"
+            if found is None:
+                rows.append(context.row(key, reason=NO_PAIRS, **keys))
+                continue
+            text = f"{context.permutations} permutations inside fold, {found.repeats} repeats"
+            rows.append(context.row(key, value=getattr(found, metric), n=found.patients, interval=text, **keys))
+    values, names = paired_differences(folds)
+    if not len(values):
+        return rows
+    found_mean = context.mean(values, names, "difference", scope, extractor)
+    rows.append(context.interval_row(f"permutation_difference_{scope}", found_mean, **keys))
+    scores, chance, owners = retrieval(folds)
+    for key, value in scores.items():
+        level = f"chance {chance[key].mean():.3g}"
+        interval = context.mean(value, owners, key, scope, extractor)
+        rows.append(context.interval_row(f"retrieval_{key}_{scope}", interval, note=level, **keys))
+        rows.append(
+            context.row(
+                f"retrieval_{key}_chance_{scope}", value=float(chance[key].mean()), n=interval.n,
+                interval="none: known exactly from the size of each gallery", **keys,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def read_back_rows(
+    spaces: Sequence[FoldSpace], conditions: pd.DataFrame, condition: str, context: Context
+) -> list[dict[str, Any]]:
+    """Test 4: each factor read from real (the ceiling) and synthetic images, and whether these exceed the ceiling."""
+    table = conditions.set_index(conditions["patient"].astype(str)).drop(columns="patient").astype(float)
+    # Expression is skewed over decades; generators see it on the log scale too.
+    log = condition.startswith("genes")
+    parts = [part for part in (_fold_read_back(space, table, log) for space in spaces) if part is not None]
+    if not parts:
+        why = f"no fold has {FEWEST_PATIENTS} training patients with the condition"
+        return [context.row("readback_above_ceiling", task="all", extractor="radiomics", reason=why)]
+    joined = stack(parts)
+    rows = []
+    for column, factor in [(None, "all"), *enumerate(joined.factors)]:
+        found = {(name, arm): _read(joined, name, arm, column, factor, context) for name in READERS for arm in ARMS}
+        for (name, arm), interval in found.items():
+            keys: dict[str, Any] = {"task": factor, "arm": arm, "extractor": "radiomics"}
+            rows.append(context.interval_row(f"readback_{name}", interval, **keys))
+        rows.append(_above(found, factor, context))
+    return rows
+
+
+def _above(found: dict[tuple[str, Arm], Interval], factor: str, context: Context) -> dict[str, Any]:
+    """1 when a synthetic reading lies above the interval of the real one, by R2 or by correlation.
+
+    Its own interval must lie above 0 too: where real images tell nothing, their R2 is negative, and a generator
+    without any content would otherwise count as a watermark.
+    """
+    keys: dict[str, Any] = {"task": factor, "extractor": "radiomics", "n": found["r2", "real"].n}
+    if not all(np.isfinite([found[name, "real"].high, found[name, "synthetic"].low]).all() for name in READERS):
+        return context.row("readback_above_ceiling", reason="the ceiling has no interval", **keys)
+    over = [
+        found[name, "synthetic"].value > found[name, "real"].high and found[name, "synthetic"].low > 0
+        for name in READERS
+    ]
+    note = "; ".join(
+        f"{name}: synthetic {found[name, 'synthetic'].value:.3f}, ceiling up to {found[name, 'real'].high:.3f}"
+        for name in READERS
+    )
+    rule = "none: 1 when synthetic lies above the ceiling's interval (a watermark)"
+    return context.row("readback_above_ceiling", value=float(any(over)), interval=rule, note=note, **keys)
+
+
+def _read(joined: ReadBack, name: str, arm: Arm, column: int | None, factor: str, context: Context) -> Interval:
+    measure = joined.r_squared if name == "r2" else joined.correlation
+    # The same draws of patients for every arm and measure, so that their intervals can be compared.
+    rng = context.rng("readback", factor)
+    return patient_bootstrap(lambda rows: measure(arm, rows, column), joined.patients, draws=context.draws, rng=rng)
+
+
+def _fold_read_back(space: FoldSpace, table: pd.DataFrame, log: bool) -> ReadBack | None:
+    train = space.train.of(table.index.to_numpy(dtype=str))
+    held_out = np.array([name for name in space.patients if name in table.index])
+    if len(train.owners) < FEWEST_PATIENTS or not len(held_out):
+        return None
+    real, synthetic = space.real.of(held_out), space.synthetic.of(held_out)
+    return read_back(train, table, held_out, real, synthetic, log=log)
+
+
+def response_rows(
+    run: AuditRun, folds: Sequence[Fold], real_features: pd.DataFrame, extractor: str, context: Context
+) -> list[dict[str, Any]]:
+    """Test 6: share of features that move monotonously with a shifted condition, and agreement of direction."""
+    columns = feature_columns(extractor, real_features, run.features)
+    values = run.features[columns].to_numpy(dtype=float)
+    columns = [name for name, fine in zip(columns, np.isfinite(values).all(axis=0), strict=True) if fine]
+    series = response_series(run, folds, columns)
+    if not series or not columns:
+        why = "no images with a shifted condition were drawn for this generator" if columns else "no finite feature"
+        return [context.row("monotone_share", extractor=extractor, reason=why)]
+    rows = []
+    for factor, members in series.items():
+        for name, test in (("monotone_share", monotone_share), ("monotone_direction", direction_agreement)):
+            found = test(members, permutations=context.permutations, rng=context.rng(name, factor))
+            rows += _response(name, found, factor, extractor, context)
+    return rows
+
+
+def _response(name: str, found: Response, factor: str, extractor: str, context: Context) -> list[dict[str, Any]]:
+    keys: dict[str, Any] = {"task": factor, "extractor": extractor}
+    note = f"mean under shuffled steps {found.null:.3g}"
+    shuffled = f"{context.permutations} shuffles of the steps within patient"
+    interval = context.mean(found.per_patient, found.patients, name, factor)
+    rows = [
+        context.row(f"{name}_{metric}", value=getattr(found, metric), n=len(found.patients), interval=shuffled, **keys)
+        for metric in ("p", "z")
+    ]
+    if name == "monotone_share":
+        return [context.interval_row(name, interval, note=note, **keys), *rows]
+    why = "none: a mean of absolute values over patients has no unbiased bootstrap; see its p"
+    return [context.row(name, value=found.value, n=len(found.patients), interval=why, note=note, **keys), *rows]

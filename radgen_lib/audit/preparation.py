@@ -1,0 +1,112 @@
+"""One fold of one generator, ready for the tests: held-out patients, real and synthetic images in one space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.audit.matching import FoldDistances, pair_distances
+from radgen_lib.audit.response import Series
+from radgen_lib.audit.runs import AuditRun, Fold
+from radgen_lib.audit.sensitivity import Draws
+from radgen_lib.audit.spaces import FeatureSpace, Owned, block_mean, feature_columns
+
+WITHIN_SITE, OVERALL = "within_site", "overall"
+
+
+@dataclass(frozen=True)
+class FoldSpace:
+    """Images of one fold in a feature space fitted on its real training images.
+
+    train: one row per training patient; real: held-out real images; synthetic: draws of held-out conditions (owner =
+    condition patient), ``patients``: held-out patients that have both, sorted.
+    """
+
+    fold: Fold
+    patients: np.ndarray
+    train: Owned
+    real: Owned
+    synthetic: Owned
+
+
+def fold_space(run: AuditRun, fold: Fold, real_features: pd.DataFrame, extractor: str) -> FoldSpace | None:
+    """Build the space of one fold; None when the fold has no held-out samples or no usable feature.
+
+    Features that are not finite in a held-out real or synthetic image of the fold are left out for the fold.
+    """
+    rows = run.rows("heldout", fold.name)
+    real = real_features.set_index("image_index")
+    tested, training = real.loc[fold.test], real.loc[fold.train]
+    owners = run.index["condition_patient"].to_numpy(dtype=str)[rows]
+    patients = np.intersect1d(tested["patient"].to_numpy(dtype=str), owners)
+    columns = feature_columns(extractor, real_features, run.features)
+    if not len(rows) or not len(patients) or not columns:
+        return None
+    train_owners = training["patient"].to_numpy(dtype=str)
+    space = FeatureSpace.fit(training, columns, train_owners)
+    drawn = run.features.iloc[rows]
+    lost = ~np.isfinite(space.transform(tested)).all(axis=0) | ~np.isfinite(space.transform(drawn)).all(axis=0)
+    space = space.without(lost)
+    if not space.columns:
+        return None
+    test_owners = tested["patient"].to_numpy(dtype=str)
+    return FoldSpace(
+        fold,
+        patients,
+        Owned(space.transform(training), train_owners).means(),
+        Owned(space.transform(tested), test_owners).of(patients),
+        Owned(space.transform(drawn), owners).of(patients),
+    )
+
+
+def distances(spaces: Sequence[FoldSpace], sites: dict[str, str], scope: str) -> list[FoldDistances]:
+    """Distance matrices of the folds; the stratum is the patient's site, or one for all under ``overall``."""
+    found = []
+    for space in spaces:
+        table = pair_distances(
+            space.real.values, space.real.owners, space.synthetic.values, space.synthetic.owners, space.patients
+        )
+        strata = np.array([sites[name] if scope == WITHIN_SITE else "all" for name in space.patients])
+        found.append(FoldDistances(space.fold.repeat, space.patients, strata, table))
+    return found
+
+
+def feature_draws(spaces: Sequence[FoldSpace]) -> list[Draws]:
+    """Draws by condition in feature space, per fold."""
+    return [_draws(space.synthetic, space.patients) for space in spaces]
+
+
+def pixel_draws(run: AuditRun, folds: Sequence[Fold]) -> list[Draws]:
+    """Draws by held-out condition as 32 x 32 block means, per fold."""
+    found = []
+    for fold in folds:
+        rows = run.rows("heldout", fold.name)
+        if len(rows):
+            owners = run.index["condition_patient"].to_numpy(dtype=str)[rows]
+            found.append(_draws(Owned(block_mean(run.samples[rows]), owners), np.unique(owners)))
+    return found
+
+
+def _draws(rows: Owned, patients: np.ndarray) -> Draws:
+    """Rows by patient; every patient keeps as many draws as the one with the fewest."""
+    groups = [rows.values[rows.owners == name] for name in patients]
+    fewest = min(len(group) for group in groups)
+    return Draws(np.stack([group[:fewest] for group in groups]), patients)
+
+
+def response_series(run: AuditRun, folds: Sequence[Fold], columns: Sequence[str]) -> dict[str, list[Series]]:
+    """Per factor, the features of each held-out patient over the shifts, in order of the shift."""
+    if "factor" not in run.index or "shift" not in run.index:
+        return {}
+    names = {fold.name for fold in folds}
+    index = run.index[(run.index["kind"] == "response") & run.index["fold"].isin(names)]
+    values = run.features[list(columns)].to_numpy(dtype=float)
+    found: dict[str, list[Series]] = {}
+    for (factor, _, patient), rows in index.groupby(["factor", "fold", "condition_patient"], sort=True):
+        order = rows.sort_values("shift")
+        if order["shift"].nunique() == len(order) >= 3:
+            found.setdefault(str(factor), []).append(Series(str(patient), values[order.index]))
+    return found

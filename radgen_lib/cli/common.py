@@ -1,0 +1,50 @@
+"""What the commands share: reading the configuration, and a table for the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radgen_lib.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from radgen_lib.core.config.model import Config
+
+CONFIG_FILE = Path("config.yaml")
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config FILE``."""
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="configuration (default: config.yaml here, else the defaults)"
+    )
+
+
+def read_config(path: Path | None) -> Config:
+    """Configuration of ``path``; without one, of ``config.yaml`` in this folder or else the defaults."""
+    from radgen_lib.core.config.load import load_config
+
+    if path is None:
+        return load_config(CONFIG_FILE if CONFIG_FILE.is_file() else None)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such configuration file. Check the path given to --config")
+    return load_config(path)
+
+
+def mirror_of(config: Config) -> Path | None:
+    """The mirror folder of the configuration, else of RADGEN_MIRROR."""
+    from radgen_lib.sources.download import mirror_folder
+
+    return mirror_folder(config.mirror)
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lines of text with aligned columns; the last column is not padded, so that it may be long."""
+    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
+    lines = []
+    for row in [head, ["-" * width for width in widths], *rows]:
+        cells = [str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,158 @@
+"""Which of our results answers which published number of system B, and why: one table, read from top to bottom.
+
+A *pick* names a result row by shell patterns, alternatives in order of preference. The first pick of a claim is the
+one that the overview (S.SIDE) judges; the others stand below it in the table of the abstract, because the papers do
+not say which of them was printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from radgen_lib.reporting.facts import PUBLISHED, RunFacts
+from radgen_lib.reporting.verdict import DETERMINISTIC_TOLERANCE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PRIMARY = "primary"
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Patterns per column, e.g. ``{"metric": "mse", "model": "*best*|cox"}``; columns not named fit anything."""
+
+    label: str
+    patterns: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published number, the results that answer it and the reasoning.
+
+    ``tolerance`` marks a recomputation without training; ``invalid`` a number whose definition has no meaning;
+    ``absent`` is said when no result answers it.
+    """
+
+    item: str
+    row: str
+    as_published: tuple[Pick, ...]
+    rigorous: tuple[Pick, ...]
+    why: str
+    tolerance: float | None = None
+    invalid: str = ""
+    absent: str = ""
+
+    def picks(self, protocol: str) -> tuple[Pick, ...]:
+        """Picks of one protocol; protocols of the user's own are read like the rigorous one."""
+        return self.as_published if protocol == PUBLISHED else self.rigorous
+
+
+def _fidelity(label: str, metric: str, design: str, condition: str = "genes15") -> Pick:
+    keys = {"item": "B.TA", "metric": metric, "generator": "cpdm", "condition": condition}
+    return Pick(label, {**keys, "design": design, "arm": "|synthetic|heldout"})
+
+
+def _quality(metric: str, design: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
+    published = tuple(
+        _fidelity(name, metric, design, condition)
+        for name, condition in (("15 genes", "genes15"), ("17 factors", "factors17"))
+    )
+    return published, (_fidelity("15 genes", metric, "grouped"),)
+
+
+def _frechet(design: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
+    kinds = [
+        (f"{kind} of draws, {name}", f"pixelrow_frechet_{kind}", condition)
+        for name, condition in (("15 genes", "genes15"), ("17 factors", "factors17"))
+        for kind in ("best", "mean")
+    ]
+    published = tuple(_fidelity(label, metric, design, condition) for label, metric, condition in kinds)
+    return published, tuple(_fidelity(label, metric, "grouped") for label, metric, _ in kinds[:2])
+
+
+def _subgroup(metric: str, rigorous_metric: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
+    keys = {
+        "item": "B.TB", "task": "subgroup", "extractor": "radiomics", "model": "xgboost|logistic", "arm": "synthetic*",
+        "generator": f"{PRIMARY}|", "condition": "genes15",
+    }  # fmt: skip
+    label = "PyRadiomics, synthetic images"
+    return (Pick(label, {**keys, "metric": metric}),), (Pick(label, {**keys, "metric": rigorous_metric}),)
+
+
+def _survival(models: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
+    keys = {
+        "item": "B.TC", "task": "survival_subgroup|survival|", "extractor": "radiomics|", "condition": "genes15",
+        "generator": f"{PRIMARY}|", "arm": "synthetic|", "metric": "c_harrell",
+    }  # fmt: skip
+    label = "PyRadiomics, synthetic images"
+    return (Pick(label, {**keys, "model": models}),), (Pick(label, {**keys, "model": "cox"}),)
+
+
+_FRECHET_WHY = (
+    "The published FID compares the 128 pixel rows of one image with those of another: pixel-row Frechet. The papers "
+    "do not say whether the best or the mean of the draws, nor which condition, was printed: all stand here."
+)
+_SUBGROUP_WHY = (
+    "The repository's default pair of PyRadiomics features and XGBoost on synthetic images. The label is a function of "
+    "expression, and so is the condition (B-W10): the level shows the circle, not the image."
+)
+_COUNT_WHY = "A count of patients, recomputed from released files."
+_COUNT_ABSENT = "726 = 754 patients with factors - 28 imaged; the 754 x 17 table of factors was never released"
+
+
+def _claim(item: str, row: str, picks: tuple[tuple[Pick, ...], tuple[Pick, ...]], why: str, **more: Any) -> Claim:
+    return Claim(item, row, picks[0], picks[1], why, **more)
+
+
+def _count(item: str) -> Claim:
+    pick = (Pick("count", {"metric": "n_synthetic_patients|n_synthetic*"}),)
+    return _claim(
+        item, "n synthetic patients", (pick, pick), _COUNT_WHY, tolerance=DETERMINISTIC_TOLERANCE, absent=_COUNT_ABSENT
+    )
+
+
+_TRAPEZOID = "auprc_trapz|average_precision"
+CLAIMS: tuple[Claim, ...] = (
+    _claim("B.ABS1", "FID", _frechet("published_split"), _FRECHET_WHY),
+    _claim("B.ABS1", "ER+/HER2+ AUROC", _subgroup("auroc", "auroc"), _SUBGROUP_WHY),
+    _claim("B.ABS1", "ER+/HER2+ AUPRC", _subgroup(_TRAPEZOID, "average_precision"), _SUBGROUP_WHY),
+    _claim("B.ABS1", "survival C-index", _survival("cox"), "Cox with penalty 0.1 on a random 80/20 split."),
+    _count("B.ABS1"),
+    _claim("B.ABS2", "FID", _frechet("published_folds"), _FRECHET_WHY),
+    _claim("B.ABS2", "MSE", _quality("mse*", "published_folds"), "Mean over the held-out images of the 15 folds."),
+    _claim("B.ABS2", "SSIM", _quality("ssim*", "published_folds"), "As MSE; the SSIM implementation is not stated."),
+    _claim("B.ABS2", "ER+/HER2+ AUROC", _subgroup("auroc", "auroc"), _SUBGROUP_WHY),
+    _claim("B.ABS2", "ER+/HER2+ AUPRC", _subgroup(_TRAPEZOID, "average_precision"), _SUBGROUP_WHY),
+    _claim(
+        "B.ABS2", "survival C-index", _survival("cox_best_of_search"),
+        "The best of 3,630 settings by test C-index (B-W08); its optimism is measured in B.TC.",
+    ),
+    _count("B.ABS2"),
+    _claim(
+        "B.ABS2", "CV folds", ((Pick("folds", {"metric": "cv_folds"}),), ()),
+        "A setting of the protocol, not a result.", tolerance=0.0,
+    ),
+)  # fmt: skip
+
+
+def find(rows: pd.DataFrame, pick: Pick, protocol: str, facts: RunFacts) -> dict[str, Any] | None:
+    """The row of ``protocol`` that fits ``pick`` best: rows with a number first, then the earlier alternatives."""
+    mine = rows[rows["protocol"].isin([protocol, ""])]
+    primary = str(facts.switch(protocol, "primary") or "")
+    found: list[tuple[list[int], dict[str, Any]]] = []
+    for row in mine.to_dict("records"):
+        places = [_place(str(row[column]), patterns.split("|"), primary) for column, patterns in pick.patterns.items()]
+        if -1 not in places:
+            found.append(([int(not math.isfinite(row["value"])), *places], row))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _place(text: str, patterns: Iterable[str], primary: str) -> int:
+    """Place of the first alternative that fits, or -1."""
+    named = [primary if pattern == PRIMARY else pattern for pattern in patterns]
+    return next((i for i, pattern in enumerate(named) if fnmatchcase(text, pattern)), -1)

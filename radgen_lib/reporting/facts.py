@@ -1,0 +1,72 @@
+"""What a report knows about its run: sizes, seed, configuration, packages, cards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PUBLISHED, RIGOROUS = "as_published", "rigorous"
+# Column group of numbers that no protocol touches; there only where rows without a protocol are.
+SHARED = "shared"
+
+LIMITS = (
+    "28 patients have a released projection (58 images): 18 luminal A, 5 luminal B, 4 basal, 1 normal-like. "
+    "Every statement about real images rests on 28 people.",
+    "None of the 28 imaged patients died, so survival of imaged patients cannot be analysed; survival numbers are "
+    "about synthetic images of patients who never had the scan that is shown.",
+    "Endpoints that are made from gene expression (the ER+/HER2+ subgroup, and survival, by which its 15 genes were "
+    "chosen) are circular when the images are made from the same genes. A claim about images is a difference "
+    "between arms, not the level of one arm.",
+    "Image-to-row order inside a patient is not proven in the released files; every rigorous split is by patient.",
+    "Fréchet distances are biased upwards at this size; read them beside their reference rows, and KID first.",
+    "Research software: nothing here is for clinical use.",
+)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Size, seed and resolved configuration (plain values, see ``core.config.load.as_tree``) of one cohort's run."""
+
+    cohort: str
+    preset: str
+    seed: int
+    config: Mapping[str, Any]
+
+    @property
+    def system(self) -> Mapping[str, Any]:
+        """The configuration block of system B."""
+        return self.config["cpdm"]
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Names of the protocols: as_published and rigorous first, then the user's own, in their order."""
+        named = self.system["protocols"]
+        first = [name for name in (PUBLISHED, RIGOROUS) if name in named]
+        return (*first, *(name for name in named if name not in first))
+
+    def switch(self, protocol: str, name: str) -> Any:
+        """One switch of a protocol, e.g. ``designs`` or ``primary``; None where the protocol is unknown."""
+        return self.system["protocols"].get(protocol, {}).get(name)
+
+    @property
+    def generators(self) -> tuple[str, ...]:
+        """Generators that any protocol runs, in the order of the protocols."""
+        found = (name for protocol in self.protocols for name in self.switch(protocol, "generators"))
+        return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class ReportFacts(RunFacts):
+    """Facts of the page, beside those of the run.
+
+    ``cards`` maps the name of a card to its path relative to ``root``; ``root`` leads from the page's folder to the
+    folder that every ``source`` path is relative to, and ``tables_at`` to the folder of the item tables.
+    """
+
+    packages: Mapping[str, str] = field(default_factory=dict)
+    code_version: str = ""
+    cards: Mapping[str, str] = field(default_factory=dict)
+    root: str = ".."
+    tables_at: str = "../tables"
+    limits: tuple[str, ...] = LIMITS

@@ -1,0 +1,50 @@
+"""Verdicts: does our rerun give the published number?"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+CLAIMING_PRESET = "paper"
+DETERMINISTIC_TOLERANCE = 0.005
+
+
+class Verdict(NamedTuple):
+    """A verdict and the reason for it ("" when the numbers speak for themselves)."""
+
+    verdict: str
+    reason: str = ""
+
+
+def judge(
+    published: float,
+    value: float,
+    low: float,
+    high: float,
+    *,
+    preset: str,
+    tolerance: float | None = None,
+    invalid: str = "",
+) -> Verdict:
+    """Compare a published number with the as-published rerun.
+
+    ``tolerance`` marks a deterministic recomputation from released files (absolute difference allowed, 0.005 in the
+    paper tables); it is judged under every preset, because no training goes into it. Everything else is judged under
+    ``paper`` only: reproduced when ``published`` lies inside [``low``, ``high``], the rerun's 95 % interval.
+    ``invalid`` says why the published statistic has no meaning; it is then never called reproduced.
+    """
+    if not math.isfinite(published):
+        return Verdict("no published value")
+    recomputed = tolerance is not None and math.isfinite(value)
+    if preset != CLAIMING_PRESET and not recomputed:
+        return Verdict(f"not claimed ({preset} preset)")
+    if invalid:
+        return Verdict("invalid statistic", invalid)
+    if not math.isfinite(value):
+        return Verdict("not computable")
+    if tolerance is not None:
+        # Printed decimals are exact to the eye, not to the bit: 0.055 - 0.050 must not fail by a rounding error.
+        return Verdict("reproduced" if abs(published - value) <= tolerance + 1e-12 else "not reproduced")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Verdict("not computable", "the rerun has no interval to judge by")
+    return Verdict("reproduced" if low <= published <= high else "not reproduced")

@@ -1,0 +1,180 @@
+"""Tables as the page shows them: text, links and classes, no numbers left to format."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from radgen_lib.reporting.captions import table_caption
+from radgen_lib.reporting.facts import ReportFacts
+from radgen_lib.reporting.labels import ITEM_TITLES, LABELS, label, setup_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADLINE_METRICS = {
+    "B.TA": ("pixelrow_frechet_best", "kid", "kid_radiomics"),
+    "B.TB": ("auroc",),
+    "B.TC": ("c_harrell", "c_uno"),
+}
+SHOWN_AT_ONCE = 14
+EXAMPLES = 4
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One number: its text, interval, n, what it was computed with, link to its file, or the reason for the gap."""
+
+    text: str = ""
+    interval: str = ""
+    n: str = ""
+    setup: str = ""
+    href: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LineView:
+    """One line: label, metric, published number with citation, a cell per protocol, verdict, note."""
+
+    row: str
+    further: str
+    col: str
+    published: str
+    citation: str
+    cells: tuple[CellView, ...]
+    verdict: str
+    verdict_class: str
+    note: str
+
+
+@dataclass(frozen=True)
+class GapView:
+    """Cells without a number that share one reason."""
+
+    reason: str
+    count: int
+    examples: str
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table: headline lines, all lines with numbers, and the gaps by reason."""
+
+    item: str
+    title: str
+    caption: str
+    href: str
+    protocols: tuple[str, ...]
+    has_published: bool
+    headline: tuple[LineView, ...]
+    lines: tuple[LineView, ...]
+    gaps: tuple[GapView, ...]
+
+
+def number(value: float) -> str:
+    """Three significant digits, trailing zeros kept; counts and thousands as whole numbers."""
+    if not math.isfinite(value):
+        return ""
+    if value == round(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:#.3g}".rstrip(".")
+
+
+def protocols_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """Protocols that a table has column groups for, in order."""
+    return tuple(str(column).removesuffix("_low") for column in table.columns if str(column).endswith("_low"))
+
+
+def _cell(row: dict[str, Any], protocol: str, facts: ReportFacts, item: str) -> CellView:
+    value, low, high = (float(row[f"{protocol}{end}"]) for end in ("", "_low", "_high"))
+    source = row[f"{protocol}_source"]
+    where = f"{facts.root}/{source}" if source and source != "config" else f"{facts.tables_at}/{item}.csv"
+    n, events = row[f"{protocol}_n"], row[f"{protocol}_events"]
+    people = [f"n {number(n)}" if n and n > 0 else "", f"{number(events)} events" if events == events else ""]
+    return CellView(
+        text=number(value),
+        interval=f"{number(low)} to {number(high)}" if math.isfinite(low) and math.isfinite(high) else "",
+        n=", ".join(text for text in people if text) if math.isfinite(value) else "",
+        setup=setup_label(row[f"{protocol}_setup"]) if math.isfinite(value) else "",
+        href=where,
+        reason=row[f"{protocol}_reason"],
+    )
+
+
+def _printed(value: float) -> str:
+    """A published number with the digits it was printed with."""
+    return f"{value:.6g}" if math.isfinite(value) else ""
+
+
+def _name(row: dict[str, Any], protocols: tuple[str, ...]) -> tuple[str, str]:
+    """First and further parts of a line's name, without what its cells say anyway (design; generator of an arm)."""
+    said = {part for name in protocols for part in setup_label(row[f"{name}_setup"]).split(", ")}
+    designs = {label("design", row.get("design", ""))} | (
+        {label("generator", row.get("generator", ""))} if row.get("arm") else set()
+    )
+    parts = [part for part in row["row"].split(" | ") if part not in said & designs] or [row["row"]]
+    if len(parts) > 1 and parts[0] in LABELS["condition"].values():
+        parts = [*parts[1:], parts[0]]
+    return parts[0], ", ".join(parts[1:])
+
+
+def verdict_class(verdict: str) -> str:
+    """Class of a verdict's badge; a verdict is never told by colour alone, its text stands in the badge."""
+    known = {"reproduced": "good", "not reproduced": "bad", "invalid statistic": "bad", "not computable": "open"}
+    return known.get(verdict, "quiet")
+
+
+def line_view(row: dict[str, Any], protocols: tuple[str, ...], facts: ReportFacts, item: str) -> LineView:
+    """One line of a table."""
+    first, further = _name(row, protocols)
+    verdict = "" if row["verdict"] == "no published value" else row["verdict"]
+    return LineView(
+        row=first, further=further, col=row["col"], published=_printed(row["published"]), citation=row["citation"],
+        cells=tuple(_cell(row, protocol, facts, item) for protocol in protocols),
+        verdict=verdict, verdict_class=verdict_class(verdict), note=row["note"],
+    )  # fmt: skip
+
+
+def _gaps(rows: list[dict[str, Any]]) -> tuple[GapView, ...]:
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["reason"] or "no result", []).append(f"{row['row']} ({row['col']})")
+    gaps = [
+        GapView(why, len(names), "; ".join(names[:EXAMPLES]) + (" …" if len(names) > EXAMPLES else ""))
+        for why, names in found.items()
+    ]
+    return tuple(sorted(gaps, key=lambda gap: -gap.count))
+
+
+def table_view(item: str, table: pd.DataFrame, facts: ReportFacts) -> TableView:
+    """View of one item's table. Lines with a published number are always shown, with or without a number of ours."""
+    protocols = protocols_of(table)
+    shown: list[LineView] = []
+    headline: list[LineView] = []
+    empty: list[dict[str, Any]] = []
+    metrics = HEADLINE_METRICS.get(item, ())
+    for row in table.to_dict("records"):
+        filled = any(math.isfinite(row[protocol]) for protocol in protocols)
+        if not filled and not math.isfinite(row["published"]):
+            empty.append(row)
+            continue
+        shown.append(line_view(row, protocols, facts, item))
+        main = row.get("arm", "") in ("", "synthetic", "condition", "heldout", "floor") and row.get(
+            "extractor", ""
+        ) in (
+            "",
+            "radiomics",
+        )
+        if main and row["metric"] in metrics and len(headline) < SHOWN_AT_ONCE:
+            headline.append(shown[-1])
+    return TableView(
+        item=item, title=ITEM_TITLES.get(item, item), caption=table_caption(item),
+        href=f"{facts.tables_at}/{item}.csv", protocols=tuple(label("protocol", name) for name in protocols),
+        has_published=bool(table["published"].notna().any()),
+        headline=tuple(headline) if len(shown) > SHOWN_AT_ONCE else (),
+        lines=tuple(shown), gaps=_gaps(empty),
+    )  # fmt: skip

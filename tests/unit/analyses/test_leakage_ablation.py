@@ -1,0 +1,124 @@
+"""Leakage ablation: a split by image rewards recognising the patient, and the rows show by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radgen_lib.analyses import leakage_ablation as leak
+
+Pick = Callable[..., pd.Series]
+
+
+@pytest.fixture(scope="module")
+def fingerprints() -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """18 patients with 3 near-copies each; features and images say who it is, labels and conditions say nothing."""
+    rng = np.random.default_rng(4)
+    people = [f"TCGA-{'AO' if i < 9 else 'E2'}-{i:04d}" for i in range(18)]
+    owner = [p for p in people for _ in range(3)]
+    own = rng.normal(size=(18, 60))
+    features = pd.DataFrame(
+        np.repeat(own, 3, axis=0) + 0.02 * rng.normal(size=(54, 60)), columns=[f"radiomics:f{i}" for i in range(60)]
+    )
+    features.insert(0, "patient", owner)
+    features.insert(0, "image_index", range(54))
+    label = rng.permutation([0.0, 1.0] * 9)
+    patients = pd.DataFrame({"patient": people, "er": label, "mut_TP53": rng.permutation(label)})
+    condition = pd.DataFrame(rng.normal(size=(18, 4)), columns=list("abcd")).assign(patient=people)
+    pictures = rng.integers(0, 255, size=(18, 8, 8)).astype(np.uint8)
+    images = np.repeat(pictures, 3, axis=0)
+    series = features[["image_index", "patient"]]
+    parts = []
+    for fold in range(3):
+        test = series["patient"].isin(people[fold::3])
+        parts.append(series.assign(design="grouped", fold=f"r0f{fold}", role=np.where(test, "test", "train")))
+    for site in ("AO", "E2"):
+        test = series["patient"].str[5:7] == site
+        parts.append(series.assign(design="site", fold=f"site-{site}", role=np.where(test, "test", "train")))
+    return images, features, patients, condition, pd.concat(parts)
+
+
+@pytest.fixture(scope="module")
+def rows(fingerprints: Any) -> pd.DataFrame:
+    return leak.leakage_rows(*fingerprints, condition_name="genes15", seed=1, draws=300)
+
+
+def test_split_by_image_recognises_patients_and_split_by_patient_does_not(rows: pd.DataFrame, pick: Pick) -> None:
+    leaky = pick(rows, task="er", metric="auroc", design="split by image, fitted on train")
+    clean = pick(rows, task="er", metric="auroc", design="split by patient, fitted on train")
+    assert leaky["value"] > 0.95
+    assert clean["low"] < 0.5
+    delta = pick(rows, task="er", metric="auroc_delta", design="split by image, fitted on train")
+    assert delta["value"] == pytest.approx(leaky["value"] - clean["value"])
+    assert delta["low"] > 0
+    assert delta["interval"].startswith("paired patient bootstrap")
+
+
+def test_copying_is_perfect_when_the_patient_is_in_training(rows: pd.DataFrame, pick: Pick) -> None:
+    keys = {"task": "image", "metric": "mse"}
+    leaky = pick(rows, design="split by image, fitted on train", **keys)["value"]
+    clean = pick(rows, design="split by patient, fitted on train", **keys)["value"]
+    assert leaky < 0.25 * clean
+    assert pick(rows, task="image", metric="mse_delta", design="split by image, fitted on train")["high"] < 0
+
+
+def test_every_cell_but_the_honest_one_has_a_difference(rows: pd.DataFrame) -> None:
+    for task, metric in (("er", "auroc"), ("mut_TP53", "auroc"), ("image", "mse")):
+        part = rows[rows["task"] == task]
+        assert (part["metric"] == metric).sum() == 6
+        assert (part["metric"] == f"{metric}_delta").sum() == 5
+        assert (part["n"] == 18).all()
+        assert part["note"].str.startswith("54 images of 18 patients").all()
+
+
+def test_a_label_with_one_class_in_training_is_a_reason(fingerprints: Any, pick: Pick) -> None:
+    images, features, patients, condition, splits = fingerprints
+    rare = patients.assign(er=(patients["patient"].str[5:7] == "AO").astype(float))
+    rows = leak.leakage_rows(images, features, rare, condition, splits, condition_name="genes15", seed=1, draws=100)
+    site = pick(rows, task="er", metric="auroc", design="split by site, fitted on train")
+    assert site["reason"].startswith("a training part holds")
+    assert np.isfinite(pick(rows, task="er", metric="auroc", design="split by patient, fitted on all")["value"])
+
+
+def test_image_folds_partition_the_images_as_finely_as_the_grouped_ones(fingerprints: Any) -> None:
+    _, features, _, _, splits = fingerprints
+    folds = leak.unit_folds(features, splits, "image", 0)
+    assert [len(f) for f in folds[0]] == [18, 18, 18]
+    assert sorted(np.concatenate(folds[0])) == list(range(54))
+    patient = leak.unit_folds(features, splits, "patient", 0)
+    for fold in patient[0]:
+        assert len(set(features["patient"].to_numpy()[fold])) * 3 == len(fold)
+
+
+def test_scope_all_uses_the_tested_rows_for_scaling(fingerprints: Any) -> None:
+    _, features, patients, _, splits = fingerprints
+    folds = leak.unit_folds(features, splits, "site", 0)
+    stretched = features.copy()
+    inside = stretched["patient"].str[5:7] == "AO"
+    columns = [c for c in features if c.startswith("radiomics")]
+    stretched.loc[inside, columns] *= 50
+    found = {scope: leak.logistic_scores(stretched, patients, "er", folds, scope) for scope in leak.SCOPES}
+    a, b = found["all"], found["train"]
+    assert isinstance(a, leak.Measured)
+    assert isinstance(b, leak.Measured)
+    assert not np.allclose(a.value, b.value)
+
+
+def test_copy_takes_the_nearest_condition(fingerprints: Any) -> None:
+    images, features, _, condition, splits = fingerprints
+    folds = leak.unit_folds(features, splits, "patient", 0)
+    twins = condition.copy()
+    for fold in folds[0]:
+        tested = features["patient"].to_numpy()[fold][0]
+        break
+    donor = next(p for p in condition["patient"] if p not in set(features["patient"].to_numpy()[folds[0][0]]))
+    twins.loc[twins["patient"] == tested, list("abcd")] = twins.loc[twins["patient"] == donor, list("abcd")].to_numpy()
+    found = leak.copy_errors(images, features, twins, folds, "train")
+    assert isinstance(found, leak.Measured)
+    mine = found.value[found.patients == tested]
+    pair = [images[features.index[features["patient"] == p][0]].astype(np.float32) / 255 for p in (tested, donor)]
+    assert mine == pytest.approx(np.full(3, ((pair[0] - pair[1]) ** 2).mean()), rel=1e-4)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from radgen_lib.audit.matching import (
+    FoldDistances,
+    pair_distances,
+    paired_differences,
+    permutation_test,
+    retrieval,
+)
+
+
+def fold(distance: np.ndarray, strata: str | None = None, repeat: str = "0", start: int = 0) -> FoldDistances:
+    names = np.array([f"p{start + i:02d}" for i in range(len(distance))])
+    return FoldDistances(repeat, names, np.array(list(strata or "a" * len(distance))), distance)
+
+
+def test_pair_distances_average_over_images_and_draws() -> None:
+    real = np.array([[0.0], [2.0], [10.0]])
+    synthetic = np.array([[1.0], [3.0], [10.0]])
+    table = pair_distances(real, np.array(["a", "a", "b"]), synthetic, np.array(["a", "a", "b"]), np.array(["a", "b"]))
+    np.testing.assert_allclose(table, [[(1 + 3 + 1 + 1) / 4, 9.0], [8.0, 0.0]])
+
+
+def test_p_agrees_with_the_full_enumeration() -> None:
+    distance = np.random.default_rng(4).random((5, 5))
+    distance[np.diag_indices(5)] -= 0.3
+    exact = np.mean(
+        [sum(distance[p[i], i] for i in range(5)) <= np.trace(distance) + 1e-12 for p in permutations(range(5))]
+    )
+    found = permutation_test([fold(distance)], "distance", permutations=20000, rng=np.random.default_rng(1))
+    assert found is not None
+    assert found.p == pytest.approx(exact, abs=0.01)
+    assert found.patients == 5
+
+
+def test_p_is_calibrated_when_the_condition_does_nothing() -> None:
+    p = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        folds = [fold(rng.random((6, 6)), "aaabbb", start=6 * i) for i in range(2)]
+        found = permutation_test(folds, "distance", permutations=199, rng=rng)
+        assert found is not None
+        p.append(found.p)
+    assert 0.01 <= np.mean(np.array(p) <= 0.05) <= 0.09
+    assert np.mean(p) == pytest.approx(0.5, abs=0.06)
+
+
+def test_signal_of_the_site_alone_is_not_significant_within_site() -> None:
+    rng = np.random.default_rng(5)
+    sites = np.array(list("a" * 12 + "b" * 12))
+    distance = 5.0 * (sites[:, None] != sites[None, :]) + rng.random((24, 24))
+    for statistic in ("distance", "rank"):
+        inside = permutation_test([fold(distance, "a" * 12 + "b" * 12)], statistic, permutations=2000, rng=rng)
+        overall = permutation_test([fold(distance)], statistic, permutations=2000, rng=rng)
+        assert inside is not None and overall is not None
+        assert overall.p < 0.05 < inside.p
+
+
+def test_planted_pairs_are_found_by_both_statistics() -> None:
+    distance = np.random.default_rng(6).random((8, 8)) + 2 * (1 - np.eye(8))
+    for statistic in ("distance", "rank"):
+        found = permutation_test([fold(distance)], statistic, permutations=999, rng=np.random.default_rng(0))
+        assert found is not None
+        assert found.p == pytest.approx(0.001)
+        assert found.z > 3
+
+
+def test_repeats_of_the_same_patients_are_no_further_evidence() -> None:
+    rng = np.random.default_rng(8)
+    distance = rng.random((7, 7)) - 0.15 * np.eye(7)
+    once = permutation_test([fold(distance)], "distance", permutations=4000, rng=rng)
+    often = permutation_test([fold(distance, repeat=str(i)) for i in range(5)], "distance", permutations=4000, rng=rng)
+    assert once is not None and often is not None
+    assert often.p > once.p
+    assert often.patients == once.patients == 7
+    assert often.repeats == 5
+
+
+def test_one_image_for_everyone_gives_p_one_and_chance_ranks() -> None:
+    distance = np.repeat(np.random.default_rng(9).random((6, 1)), 6, axis=1)
+    for statistic in ("distance", "rank"):
+        found = permutation_test([fold(distance)], statistic, permutations=99, rng=np.random.default_rng(0))
+        assert found is not None
+        assert (found.p, found.z) == (1.0, 0.0)
+    scores, chance, _ = retrieval([fold(distance)])
+    for key, values in scores.items():
+        assert values.mean() == pytest.approx(chance[key].mean())
+
+
+def test_strata_of_one_patient_carry_nothing() -> None:
+    assert permutation_test([fold(np.ones((2, 2)), "ab")], "rank", permutations=9, rng=np.random.default_rng(0)) is None
+    values, names = paired_differences([fold(np.ones((2, 2)), "ab")])
+    assert len(values) == len(names) == 0
+    scores, _, owners = retrieval([fold(np.ones((2, 2)), "ab")])
+    assert scores == {} and len(owners) == 0
+
+
+def test_differences_and_galleries_stay_inside_the_stratum() -> None:
+    distance = np.array([[1.0, 3.0, -9.0], [5.0, 2.0, -9.0], [-9.0, -9.0, -9.0]])
+    values, names = paired_differences([fold(distance, "aab")])
+    np.testing.assert_allclose(values, [-1.0, -1.5])
+    assert list(names) == ["p00", "p01"]
+    scores, chance, _ = retrieval([fold(distance, "aab")])
+    np.testing.assert_allclose(scores["top1"], [1, 1])
+    np.testing.assert_allclose(chance["top1"], 0.5)

@@ -1,0 +1,200 @@
+"""The paper tables: complete, honest about gaps, and right about which number answers which claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radgen_lib.core.errors import DataError
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.reporting import tables as paper
+from radgen_lib.reporting.claims import CLAIMS
+from radgen_lib.reporting.expected import NO_IMAGES, NOT_BUILT, required
+from radgen_lib.reporting.facts import ReportFacts
+from radgen_lib.reporting.published import published_values
+
+Facts = Callable[..., ReportFacts]
+
+
+@pytest.fixture(scope="module")
+def built(rows: pd.DataFrame, facts: ReportFacts) -> dict[str, pd.DataFrame]:
+    return paper.build_tables(rows, facts)
+
+
+def some(**keys: Any) -> pd.DataFrame:
+    return result_frame([result_row(**keys)]).assign(source="x.csv")
+
+
+def test_all_items_are_made_in_order(built: dict[str, pd.DataFrame]) -> None:
+    assert tuple(built) == paper.ITEMS
+
+
+def test_every_cell_without_a_number_has_a_reason(built: dict[str, pd.DataFrame]) -> None:
+    for item, table in built.items():
+        for protocol in ("as_published", "rigorous"):
+            gaps = table[table[protocol].isna()]
+            assert (gaps[f"{protocol}_reason"] != "").all(), (item, protocol)
+            assert (gaps["reason"] != "").all(), (item, protocol)
+
+
+def test_every_result_row_appears_in_its_table(built: dict[str, pd.DataFrame], rows: pd.DataFrame) -> None:
+    for item in ("B.TA", "B.TB", "B.TC", "B.TD", "S.ADH", "S.LEAK", "S.PRIV"):
+        table = built[item]
+        groups = [name.removesuffix("_low") for name in table.columns if name.endswith("_low")]
+        shown = sorted(round(v, 12) for name in groups for v in table[name].dropna())
+        there = sorted(round(v, 12) for v in rows.loc[rows["item"] == item, "value"].dropna())
+        # A rigorous number may stand beside several published designs, but none may be lost.
+        assert set(there) <= set(shown), item
+
+
+def test_row_lists_are_those_of_the_paper(facts: ReportFacts) -> None:
+    cells = required("B.TB", facts)
+    assert len(cells) == 5 * 5 * 2 * 5 * 3
+    combos = {tuple(cell.keys[c] for c in ("task", "extractor", "condition", "model", "metric")) for cell in cells}
+    assert len(combos) == len(cells)
+    designs = {cell.keys["design"] for cell in required("B.TA", facts) if cell.keys["generator"] == "cpdm"}
+    assert designs == {"published_split", "published_folds", "fold_mean"}
+    assert {cell.keys["model"] for cell in required("B.TC", facts)} == {"cox", "neural"}
+
+
+def test_reasons_name_the_cause(built: dict[str, pd.DataFrame]) -> None:
+    prediction, survival, quality = built["B.TB"], built["B.TC"], built["B.TA"]
+    assert set(prediction.loc[prediction["condition"] == "factors17", "reason"]) == {NO_IMAGES}
+    assert set(survival.loc[survival["model"] == "neural", "reason"]) == {NOT_BUILT}
+    folds = quality[(quality["design"] == "published_folds") & (quality["condition"] == "genes15")]
+    assert folds["as_published_reason"].str.contains("not run under the demo preset").all()
+    factors = quality[(quality["condition"] == "factors17")]
+    assert factors["rigorous_reason"].str.contains("as_published only").all()
+    weights = prediction[
+        (prediction["extractor"] == "vgg16") & (prediction["task"] == "er") & (prediction["condition"] == "genes15")
+    ]
+    assert weights["reason"].str.contains("weights not present").all()
+
+
+def test_absent_results_leave_complete_tables(facts: ReportFacts, rows: pd.DataFrame) -> None:
+    empty = paper.build_tables(rows.iloc[:0], facts)
+    assert len(empty["S.SIDE"]) == 13
+    assert len(empty["B.TB"]) == len(required("B.TB", facts))
+    assert empty["B.TB"]["as_published"].isna().all()
+    assert (empty["B.TB"]["reason"] != "").all()
+
+
+def test_overview_holds_every_published_number_of_the_system(built: dict[str, pd.DataFrame]) -> None:
+    published = published_values("B")
+    assert [(c.item, c.row) for c in CLAIMS] == list(zip(published["item"], published["row"], strict=True))
+    np.testing.assert_array_equal(built["S.SIDE"]["published"], published["value"])
+    assert (built["S.SIDE"]["citation"] != "").all()
+    assert (built["S.SIDE"]["verdict"] == "not claimed (demo preset)").all()
+
+
+def test_claims_pick_the_right_numbers(rows: pd.DataFrame, built: dict[str, pd.DataFrame]) -> None:
+    side = built["S.SIDE"].set_index("row")
+
+    def value(**keys: str) -> float:
+        found = rows[np.logical_and.reduce([rows[k] == v for k, v in keys.items()])]
+        assert len(found) == 1
+        return float(found["value"].iloc[0])
+
+    fid = side.loc["FID (preprint abstract)"]
+    frechet = {"item": "B.TA", "generator": "cpdm", "metric": "pixelrow_frechet_best"}
+    assert fid["as_published"] == value(**frechet, protocol="as_published")
+    assert fid["rigorous"] == value(**frechet, protocol="rigorous")
+    auroc = {"item": "B.TB", "task": "subgroup", "model": "xgboost", "arm": "synthetic"}
+    assert side.loc["ER+/HER2+ AUROC (final abstract)", "rigorous"] == value(
+        **auroc, metric="auroc", protocol="rigorous"
+    )
+    survival = side.loc["survival C-index (final abstract)"]
+    assert survival["as_published"] == value(item="B.TC", model="cox_best_of_search")
+    # The single random split of the preprint is not the best of a search.
+    assert np.isnan(side.loc["survival C-index (preprint abstract)", "as_published"])
+    assert survival["rigorous"] == value(item="B.TC", model="cox", metric="c_harrell", protocol="rigorous")
+
+
+def test_other_readings_stand_below_the_judged_one(built: dict[str, pd.DataFrame]) -> None:
+    fid = built["B.ABS1"][built["B.ABS1"]["row"] == "FID"]
+    assert list(fid["col"]) == [
+        "best of draws, 15 genes", "mean of draws, 15 genes", "best of draws, 17 factors", "mean of draws, 17 factors",
+    ]  # fmt: skip
+    assert (fid["published"] == 1.33).all()
+
+
+def test_paper_preset_gives_verdicts(facts_for: Facts) -> None:
+    facts = facts_for("paper")
+    keys = {"item": "B.TA", "protocol": "as_published", "condition": "genes15", "generator": "cpdm", "n": 4}
+    rows = result_frame(
+        [
+            result_row(**keys, design="published_split", metric="pixelrow_frechet_best", value=1.4, low=1.2, high=1.6),
+            result_row(**keys, design="published_folds", metric="pixelrow_frechet_best", value=1.4, low=1.2, high=1.6),
+            result_row(**keys, design="published_folds", metric="mse", value=0.03),
+        ]
+    ).assign(source="x.csv")
+    side = paper.build_tables(rows, facts)["S.SIDE"].set_index("row")["verdict"]
+    assert side["FID (preprint abstract)"] == "reproduced"
+    assert side["FID (final abstract)"] == "not reproduced"
+    assert side["MSE (final abstract)"] == "not computable"
+    assert side["SSIM (final abstract)"] == "not computable"
+    assert side["CV folds (final abstract)"] == "reproduced"
+
+
+def test_count_of_patients_is_judged_under_demo(facts: ReportFacts) -> None:
+    rows = some(item="B.ABS1", protocol="as_published", metric="n_synthetic_patients", value=726, n=726)
+    side = paper.build_tables(rows, facts)["S.SIDE"].set_index("row")
+    assert side.loc["n synthetic patients (preprint abstract)", "verdict"] == "reproduced"
+    wrong = some(item="B.ABS1", protocol="as_published", metric="n_synthetic_patients", value=725, n=725)
+    side = paper.build_tables(wrong, facts)["S.SIDE"].set_index("row")
+    assert side.loc["n synthetic patients (final abstract)", "verdict"] == "not reproduced"
+
+
+def test_reference_rows_are_judged_to_their_tolerance(built: dict[str, pd.DataFrame]) -> None:
+    table = built["B.TD"].set_index(["task", "arm"])
+    copied = table.loc[("TCGA-AO-A03M", "best same-patient training image")]
+    assert (copied["published"], copied["verdict"]) == (0.053, "reproduced")
+    assert table.loc[("TCGA-AO-A03M", "mean training image"), "verdict"] == "not reproduced"
+    assert table.loc[("TCGA-AO-A12E", "uniform noise"), "verdict"] == "not claimed (demo preset)"
+    assert len(table) == 20 + 8
+
+
+def test_columns_come_in_groups(built: dict[str, pd.DataFrame]) -> None:
+    columns = list(built["B.TA"].columns)
+    assert columns[:3] == ["item", "row", "col"]
+    start = columns.index("as_published")
+    assert columns[start : start + 8] == [f"as_published{end}" for end in paper.GROUP]
+    assert columns[start + 8] == "rigorous"
+    assert columns[-5:] == ["interval", "verdict", "reason", "note", "preset"]
+    assert not {"task", "model", "extractor"} & set(columns), "keys that do not vary are left out"
+
+
+def test_reason_names_the_protocol_only_where_they_differ(rows: pd.DataFrame, facts: ReportFacts) -> None:
+    table = paper.item_table("B.TA", rows, facts)
+    own = table[(table["generator"] == "edm") & (table["metric"] == "mse") & table["rigorous"].notna()]
+    assert list(own["reason"]) == ["as_published: EDM is not run under as_published"]
+
+
+def test_user_protocol_gets_columns(facts: ReportFacts) -> None:
+    rows = some(item="B.TA", protocol="mine", metric="mse", generator="cpdm", value=0.2, n=9)
+    table = paper.item_table("B.TA", rows, facts)
+    assert table["mine"].dropna().tolist() == [0.2]
+    assert table["mine_source"].loc[table["mine"].notna()].tolist() == ["x.csv"]
+
+
+def test_unknown_item_of_a_later_analysis_gets_a_table(facts: ReportFacts) -> None:
+    found = paper.build_tables(some(item="S.FAIR", protocol="rigorous", metric="gap", value=0.1, n=28), facts)
+    assert list(found)[-1] == "S.FAIR" and len(found["S.FAIR"]) == 1
+
+
+def test_rows_without_source_are_refused(rows: pd.DataFrame, facts: ReportFacts) -> None:
+    with pytest.raises(DataError, match="'source'"):
+        paper.build_tables(rows.drop(columns="source"), facts)
+
+
+def test_csv_bytes_do_not_depend_on_the_order_of_rows(tmp_path: Path, rows: pd.DataFrame, facts: ReportFacts) -> None:
+    first = paper.write_tables(tmp_path / "a", paper.build_tables(rows, facts))
+    second = paper.write_tables(tmp_path / "b", paper.build_tables(rows.sample(frac=1, random_state=1), facts))
+    assert [path.name for path in first] == [f"{item}.csv" for item in paper.ITEMS]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name

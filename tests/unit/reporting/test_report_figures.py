@@ -1,0 +1,127 @@
+"""Figures: deterministic, of the right format, and not silent about what is missing."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from radgen_lib.reporting import figures
+from radgen_lib.reporting.style import nothing_to_show, styled
+
+SVG, PNG = b"<?xml", b"\x89PNG"
+
+
+def pixels(content: bytes) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return imread(io.BytesIO(content), format="png")
+
+
+def test_figures_are_svg_or_png(all_figures: dict[str, bytes]) -> None:
+    for name, content in all_figures.items():
+        wanted = PNG if name in ("image_grid", "nearest_pairs") else SVG
+        assert content.startswith(wanted), name
+
+
+def test_same_input_gives_the_same_bytes(log: pd.DataFrame, flow: pd.DataFrame, images: dict[str, np.ndarray]) -> None:
+    for make, argument in ((figures.training_curves, log), (figures.cohort_flow, flow)):
+        first, second = make(argument), make(argument.copy())
+        assert first == second
+        assert re.search(rb"<dc:date>", first) is None
+    patients = ["TCGA-AO-A03M"] * 4
+    assert figures.image_grid(images, patients) == figures.image_grid(images, patients)
+
+
+def test_figures_leave_global_style_alone(log: pd.DataFrame) -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    figures.training_curves(log)
+    assert dict(mpl.rcParams) == before
+
+
+def test_image_grid_refuses_a_column_of_another_length(images: dict[str, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="column 'real' has 4 images for 3 patients"):
+        figures.image_grid(images, ["a", "b", "c"])
+
+
+def test_image_grid_uses_one_grey_scale(images: dict[str, np.ndarray]) -> None:
+    # A dark and a bright constant image must not look alike, as a per-image stretch would make them.
+    dark, bright = np.full((1, 8, 8), 0.1), np.full((1, 8, 8), 0.9)
+    shown = pixels(figures.image_grid({"real": dark, "cpdm": bright}, ["TCGA-AO-A03M"]))[..., 0]
+    middle = shown[shown.shape[0] * 6 // 10]
+    width = len(middle)
+    assert middle[width // 3] == pytest.approx(0.1, abs=0.02)
+    assert middle[width * 4 // 5] == pytest.approx(0.9, abs=0.02)
+
+
+def test_missing_image_is_shown_as_missing(images: dict[str, np.ndarray]) -> None:
+    gap = {"real": images["real"][:1], "edm": np.full_like(images["real"][:1], np.nan)}
+    full = {"real": images["real"][:1], "edm": images["real"][:1]}
+    assert figures.image_grid(gap, ["TCGA-AO-A03M"]) != figures.image_grid(full, ["TCGA-AO-A03M"])
+
+
+def test_nearest_pairs_puts_the_closest_first(images: dict[str, np.ndarray]) -> None:
+    a, b = images["edm"], images["real"]
+    first = figures.nearest_pairs(a, b, [0.3, 0.1, 0.2, 0.4], ["w", "x", "y", "z"], most=1)
+    only = figures.nearest_pairs(a[1:2], b[1:2], [0.1], ["x"])
+    assert first == only
+    with pytest.raises(ValueError, match="different numbers of pairs"):
+        figures.nearest_pairs(a, b, [0.1], ["x"])
+
+
+def test_kaplan_meier_prints_the_number_at_risk(curve: Callable[..., pd.DataFrame]) -> None:
+    table = curve(1)
+    one = figures.kaplan_meier_figure({"all": table}, times=[0, 365.25])
+    fewer = table.assign(at_risk=table["at_risk"] // 2)
+    assert figures.kaplan_meier_figure({"all": fewer}, times=[0, 365.25]) != one
+
+
+def test_forest_leaves_out_arms_without_a_number(rows: pd.DataFrame) -> None:
+    chosen = rows[(rows["item"] == "B.TB") & (rows["task"] == "er") & (rows["model"].isin(["logistic", ""]))]
+    assert chosen["value"].isna().any()
+    finite = chosen[chosen["value"].notna()]
+    assert figures.auroc_forest(chosen) == figures.auroc_forest(finite)
+
+
+def test_frechet_bars_are_sorted_by_distance() -> None:
+    bars = pd.DataFrame({"name": ["b", "a"], "value": [2.0, 1.0], "kind": ["model", "reference"]})
+    assert figures.frechet_reference(bars) == figures.frechet_reference(bars.iloc[::-1])
+
+
+def test_flow_takes_reason_or_reasons(flow: pd.DataFrame) -> None:
+    assert figures.cohort_flow(flow) == figures.cohort_flow(flow.rename(columns={"reasons": "reason"}))
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (lambda: figures.image_grid({}, []), "no held-out image was drawn"),
+        (lambda: figures.training_curves(pd.DataFrame()), "no generator of this run is trained step by step"),
+        (lambda: figures.kaplan_meier_figure({}), "no risk groups: survival was not analysed"),
+        (lambda: figures.auroc_forest(pd.DataFrame()), "no AUROC could be computed"),
+        (lambda: figures.frechet_reference(pd.DataFrame()), "no pixel-row Fréchet distance could be computed"),
+        (lambda: figures.cohort_flow(pd.DataFrame()), "the selection table is empty"),
+        (lambda: figures.subgroup_pca(pd.DataFrame()), "no features of labelled patients"),
+        (
+            lambda: figures.nearest_pairs(np.empty((0, 4, 4)), np.empty((0, 4, 4)), [], []),
+            "no nearest pair was computed",
+        ),
+    ],
+)
+def test_nothing_to_show_is_said(made: Callable[[], bytes], reason: str) -> None:
+    assert made() == nothing_to_show(reason)
+
+
+def test_style_restores_after_an_error() -> None:
+    import matplotlib as mpl
+
+    before = mpl.rcParams["font.size"]
+    with pytest.raises(RuntimeError, match="inside"), styled():
+        raise RuntimeError("inside")
+    assert mpl.rcParams["font.size"] == before

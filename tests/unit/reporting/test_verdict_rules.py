@@ -1,0 +1,64 @@
+"""Verdicts: what may be claimed, and when."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radgen_lib.reporting.labels import VERDICTS
+from radgen_lib.reporting.verdict import judge
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("published", "value", "low", "high", "expected"),
+    [
+        (1.33, 1.5, 1.2, 1.8, "reproduced"),
+        (1.33, 1.5, 1.33, 1.8, "reproduced"),
+        (1.33, 1.5, 1.34, 1.8, "not reproduced"),
+        (1.33, NAN, NAN, NAN, "not computable"),
+        (1.33, 1.33, NAN, NAN, "not computable"),
+        (NAN, 1.5, 1.2, 1.8, "no published value"),
+    ],
+)
+def test_paper_preset_judges_by_the_interval(
+    published: float, value: float, low: float, high: float, expected: str
+) -> None:
+    assert judge(published, value, low, high, preset="paper").verdict == expected
+
+
+def test_value_without_interval_says_why() -> None:
+    assert judge(1.0, 1.0, NAN, NAN, preset="paper").reason == "the rerun has no interval to judge by"
+
+
+@pytest.mark.parametrize("preset", ["mini", "demo", "proof"])
+def test_small_presets_claim_nothing(preset: str) -> None:
+    assert judge(1.33, 1.5, 1.2, 1.8, preset=preset).verdict == f"not claimed ({preset} preset)"
+    assert judge(1.33, NAN, NAN, NAN, preset=preset, invalid="wraps").verdict == f"not claimed ({preset} preset)"
+
+
+def test_recomputation_is_judged_under_every_preset() -> None:
+    assert judge(0.05, 0.055, NAN, NAN, preset="demo", tolerance=0.005).verdict == "reproduced"
+    assert judge(0.05, 0.0561, NAN, NAN, preset="demo", tolerance=0.005).verdict == "not reproduced"
+    assert judge(726, NAN, NAN, NAN, preset="demo", tolerance=0.005).verdict == "not claimed (demo preset)"
+
+
+def test_invalid_statistic_is_never_reproduced() -> None:
+    found = judge(37.8, 37.8, 30, 40, preset="paper", invalid="MSE below MAE squared")
+    assert found == ("invalid statistic", "MSE below MAE squared")
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=False, width=32)
+
+
+@given(numbers, numbers, numbers, numbers)
+def test_verdict_is_one_of_the_five_and_reproduced_means_inside(
+    published: float, value: float, low: float, high: float
+) -> None:
+    verdict = judge(published, value, low, high, preset="paper").verdict
+    assert verdict in VERDICTS
+    assert (verdict == "reproduced") == (math.isfinite(value) and low <= published <= high)
