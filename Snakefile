@@ -52,6 +52,7 @@ include: "rules/generators.smk"
 include: "rules/analyses.smk"
 include: "rules/survival.smk"
 include: "rules/audit.smk"
+include: "rules/reporting.smk"
 
 
 rule all:

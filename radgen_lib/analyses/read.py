@@ -29,6 +29,8 @@ def read_runs(names: Sequence[Sequence[str]], paths: Paths, prefix: str = "") ->
     ``names`` are ``[condition, generator, chunk]``; ``paths`` holds, in the same order, the lists ``samples``,
     ``index``, ``features`` and ``status`` (the latter two may be absent: then the run has no features).
     """
+    # A workflow's input object looks names up by key but answers `in` for paths: take a plain dict.
+    paths = dict(paths.items())
     samples, index = _many(paths, f"{prefix}samples"), _many(paths, f"{prefix}index")
     has_features = "features" in paths and not prefix
     runs = []

@@ -38,6 +38,12 @@ def write_text(target: str | Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def write_bytes(target: str | Path, content: bytes) -> None:
+    """Write ``content``, atomically."""
+    with atomic_path(target) as path:
+        path.write_bytes(content)
+
+
 def write_json(target: str | Path, value: Mapping[str, object] | list[object]) -> None:
     """Write ``value`` as indented JSON with sorted keys, atomically; NaN is refused."""
     write_text(target, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")

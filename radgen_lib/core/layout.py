@@ -10,7 +10,7 @@ from radgen_lib.core.digest import code_digest
 from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
 
 COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
-TABLES = ("B.ABS1", "B.ABS2", "B.TA", "B.TB", "B.TC", "B.TD", "S.ADH", "S.LEAK", "S.PRIV", "S.SIDE")
+TABLES = ("B.ABS1", "B.ABS2", "B.TA", "B.TB", "B.TC", "B.TD", "B.F2", "S.ADH", "S.LEAK", "S.PRIV", "S.SIDE")
 ANALYSES = ("fidelity", "prediction", "survival", "survival_search", "adherence", "memorisation", "leakage")
 
 
@@ -83,3 +83,20 @@ class Layout:
     def run_names(self, cohort: str, protocol: str) -> list[list[str]]:
         """``[condition, generator, chunk]`` of every training job, as plain values for params."""
         return [[run.condition, run.generator, run.chunk] for run in self.runs(cohort, protocol)]
+
+    def figures(self, cohort: str) -> list[str]:
+        """Every figure of the report, as a file of its own."""
+        protocols = list(self.config.cpdm.protocols)
+        names = ["cohort_flow.svg", *(f"image_grid_{name}.png" for name in protocols), "training_curves.svg"]
+        names += ["frechet_reference.svg", *(f"auroc_forest_{t}.svg" for t in self.config.cpdm.prediction.tasks)]
+        names += ["kaplan_meier.svg", "subgroup_pca.svg", *(f"nearest_pairs_{name}.png" for name in protocols)]
+        return [f"{self.config.results}/{cohort}/figures/{name}" for name in names]
+
+    def cards(self, cohort: str) -> list[str]:
+        """The provenance card of every job, in a fixed order."""
+        base = f"{self.config.results}/{cohort}"
+        names = ("card.json", "samples.card.json", "features.card.json")
+        runs = [f for p in self.config.cpdm.protocols for name in names for f in self.run_files(cohort, p, name)]
+        real = [f"{base}/cpdm/{p}/real_features.card.json" for p in self.config.cpdm.protocols]
+        rows = [f.removesuffix("parquet") + "card.json" for f in self.rows(cohort)]
+        return [f"{base}/cohort/card.json", f"{base}/splits/card.json", *runs, *real, *rows]

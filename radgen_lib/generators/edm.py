@@ -1,10 +1,12 @@
 """The well-made diffusion model: Karras et al. 2022 (arXiv 2206.00364) around MONAI's diffusion U-Net.
 
-Against the published model it has one token per omics feature and cross-attention at low resolution (B-W03),
-classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598), averaged weights, standard start noise (B-W04) and
-a deterministic sampler of a few steps. Images live in [-1, 1] minus the training mean image, so that the network
-starts from the best constant answer. Augmentation is left out on purpose: the chest wall has a side, and a shift
-that the network is not told of comes back in the samples.
+Against the published model it has one token per omics feature, which enters by cross-attention at low resolution and
+beside the noise level in every block (B-W03), classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598),
+averaged weights, standard start noise (B-W04) and a deterministic sampler of a few steps. Images live in [-1, 1] minus
+the training mean image, so that the network starts from the best constant answer. Training noise is higher than that
+of the paper (log sigma -1.2, 1.2): large smooth images and their condition show only where noise is strong (Hoogeboom
+et al. 2023, arXiv 2301.11093). Augmentation is left out on purpose: the chest wall has a side, and a shift that the
+network is not told of comes back in the samples.
 """
 
 from __future__ import annotations
@@ -63,8 +65,8 @@ class EDMOptions(LoopOptions):
     sampling_steps: Annotated[int, Field(ge=1, le=1000, description="Steps of the Heun sampler")] = 18
     sigma_min: Annotated[float, Field(gt=0, description="Lowest noise level of sampling")] = 0.002
     sigma_max: Annotated[float, Field(gt=0, description="Highest noise level of sampling")] = 80.0
-    noise_mean: Annotated[float, Field(description="Mean of log sigma in training")] = -1.2
-    noise_std: Annotated[float, Field(gt=0, description="SD of log sigma in training")] = 1.2
+    noise_mean: Annotated[float, Field(description="Mean of log sigma in training")] = 0.0
+    noise_std: Annotated[float, Field(gt=0, description="SD of log sigma in training")] = 1.6
 
     @model_validator(mode="after")
     def _levels_agree(self) -> EDMOptions:

@@ -27,7 +27,8 @@ def kid(a: np.ndarray, b: np.ndarray) -> float:
     a, b = _sets(a, b)
     if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("nan")
-    return float(_weighted(a, b, np.arange(len(a)), np.arange(len(b)), np.ones((1, len(a))), np.ones((1, len(b))))[0])
+    owners = np.arange(len(a) + len(b))
+    return float(_weighted(a, b, owners[: len(a)], owners[len(a) :], np.ones((1, len(a))), np.ones((1, len(b))))[0])
 
 
 def kid_interval(
@@ -42,15 +43,18 @@ def kid_interval(
 ) -> Interval:
     """KID between patients with a patient bootstrap, all draws at once.
 
-    Within a set only pairs of rows of *different* patients count. A patient drawn twice would otherwise meet its own
-    copy (k(x, x) is the largest value of the kernel) and every interval would sit above its estimate; several images
-    of one patient would do the same to a lesser degree. With one row a patient the value equals :func:`kid`.
-    Patients that stand on both sides are drawn together on both. ``n`` counts distinct patients; limits are NaN when
-    either side has fewer than five.
+    Only pairs of rows of *different* patients count, within a set and between the sets. A patient drawn twice would
+    otherwise meet its own copy (k(x, x) is the largest value of the kernel) and every interval would sit above its
+    estimate; several images of one patient would do the same to a lesser degree. Patients that stand on both sides
+    (a real image and one made for it) are drawn together on both; their own pair would pull value and, twice as hard,
+    limits below zero, so that without it the estimate is the paired U-statistic (Gretton 2012, lemma 6). With one row
+    a patient and no patient on both sides the value equals :func:`kid`. ``n`` counts distinct patients; limits are NaN
+    when either side has fewer than five.
     """
     a, b = _sets(a, b)
-    who_a, who_b = np.asarray(patients_a), np.asarray(patients_b)
-    people, fewest = len(np.union1d(who_a, who_b)), min(len(np.unique(who_a)), len(np.unique(who_b)))
+    names, owners = np.unique(np.concatenate([patients_a, patients_b]), return_inverse=True)
+    who_a, who_b = owners[: len(a)], owners[len(a) :]
+    people, fewest = len(names), min(len(np.unique(who_a)), len(np.unique(who_b)))
     if fewest < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         why = f"none: {fewest} patients on one side" if fewest < 2 else "none: features that are not finite"
         return Interval(np.nan, np.nan, np.nan, people, why)
@@ -58,7 +62,7 @@ def kid_interval(
     if fewest < FEWEST_PATIENTS:
         return percentile_interval(value, np.empty(0), fewest, level)._replace(n=people)
     if len(np.intersect1d(who_a, who_b)):
-        counts = patient_counts(np.concatenate([who_a, who_b]), draws, rng)
+        counts = patient_counts(owners, draws, rng)
         counts_a, counts_b = counts[:, : len(a)], counts[:, len(a) :]
     else:
         counts_a, counts_b = patient_counts(who_a, draws, rng), patient_counts(who_b, draws, rng)
@@ -68,13 +72,13 @@ def kid_interval(
 def _weighted(
     a: np.ndarray, b: np.ndarray, who_a: np.ndarray, who_b: np.ndarray, weight_a: np.ndarray, weight_b: np.ndarray
 ) -> np.ndarray:
-    """KID under each row of weights [draws, n] and [draws, m]; within a set only pairs of different owners count."""
-    between = _mean(_kernel(a, b), np.ones((len(a), len(b))), weight_a, weight_b)
-    within = [
-        _mean(_kernel(x, x), (who[:, None] != who[None, :]).astype(float), weight, weight)
-        for x, who, weight in ((a, who_a, weight_a), (b, who_b, weight_b))
-    ]
-    return within[0] + within[1] - 2 * between
+    """KID under each row of weights [draws, n] and [draws, m]; only pairs of different owners count."""
+    sets = ((a, who_a, weight_a), (b, who_b, weight_b))
+    within_a, within_b, between = (
+        _mean(_kernel(x, y), (who_x[:, None] != who_y[None, :]).astype(float), weight_x, weight_y)
+        for (x, who_x, weight_x), (y, who_y, weight_y) in ((sets[0], sets[0]), (sets[1], sets[1]), sets)
+    )
+    return within_a + within_b - 2 * between
 
 
 def _mean(kernel: np.ndarray, counts: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:

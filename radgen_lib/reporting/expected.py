@@ -99,7 +99,7 @@ def _reference(facts: RunFacts) -> Iterator[Cell]:
         keys = {"task": str(image), "arm": str(reference), "metric": "pixelrow_frechet"}
         yield _cell("pixelrow_frechet*", **keys)
     for image, generator in product(table["image"].unique(), facts.switch(PUBLISHED, "generators") or ()):
-        keys = {"task": str(image), "arm": generator, "generator": generator, "metric": "pixelrow_frechet"}
+        keys = {"task": str(image), "arm": "model", "generator": generator, "metric": "pixelrow_frechet"}
         yield _cell("pixelrow_frechet*", **keys)
 
 
@@ -175,6 +175,7 @@ def _task_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts)
     absent = design not in (facts.switch(protocol, "designs") or ())
     not_here = generator in facts.generators and generator not in (facts.switch(protocol, "generators") or ())
     return (
+        (keys["metric"] == "subgroup clusters", "a picture without a number: the figure of subgroups in feature space"),
         (not_here, f"{label('generator', generator)} is not run {elsewhere}"),
         (item == "B.TB" and bool(task) and task not in prediction["tasks"], f"task {task} is not run {not_now}"),
         (

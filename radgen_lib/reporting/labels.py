@@ -13,10 +13,8 @@ LABELS: dict[str, dict[str, str]] = {
         "real": "real images", "synthetic": "synthetic images", "both": "real + synthetic",
         "condition": "condition alone", "untrained": "untrained generator", "shuffled": "shuffled condition",
         "noise": "noise", "clinical": "age, stage, subtype", "clinical+synthetic": "age, stage, subtype + synthetic",
-        "floor": "halves of the real images", "best same-patient training image": "best copy, same patient",
-        "median same-patient training image": "median, same patient",
-        "best other-patient training image": "best other patient", "mean training image": "mean training image",
-        "uniform noise": "uniform noise",
+        "floor": "halves of the real images", "copy": "best copy, same patient", "same_patient": "median, same patient",
+        "other_patient": "best other patient", "model": "model", "mean_image": "mean training image",
     },
     "extractor": {
         "radiomics": "PyRadiomics", "vgg16": "VGG16", "resnet50": "ResNet50", "inception": "InceptionV3",

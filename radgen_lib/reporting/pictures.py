@@ -75,7 +75,7 @@ def nearest_pairs(
         return nothing_to_show("no nearest pair was computed")
     across = min(4, len(chosen))
     down = -(-len(chosen) // across)
-    with styled(1.35 * across, 3.3 * down) as figure:
+    with styled(1.35 * across, 3.5 * down) as figure:
         figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02)
         grid = figure.subplots(2 * down, across, squeeze=False)
         for axes in grid.flat:
@@ -89,5 +89,6 @@ def nearest_pairs(
             ):
                 axes.set_axis_on()
                 _show(axes, image, text)
-            upper.set_title(f"{names[pair]}\nd = {distances[pair]:.3g}", fontsize=8, loc="center", fontweight="normal")
+            title = "\n".join([*textwrap.wrap(names[pair], 18), f"d = {distances[pair]:.3g}"])
+            upper.set_title(title, fontsize=8, loc="center", fontweight="normal")
         return as_png(figure)

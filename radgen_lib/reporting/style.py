@@ -17,7 +17,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, FAINT = "#1c2430", "#c9d0d8"
 WIDTH = 4.6  # inches; at 100 % on a phone 11 pt text stays above 9 px
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.size": 11, "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "axes.spines.top": False,
     "axes.spines.right": False, "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
     "ytick.color": INK, "axes.grid": False, "grid.color": FAINT, "grid.linewidth": 0.6, "axes.titlesize": 12,

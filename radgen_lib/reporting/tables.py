@@ -207,9 +207,19 @@ def abstract_tables(rows: pd.DataFrame, facts: RunFacts) -> dict[str, pd.DataFra
     return {item: pd.DataFrame(records) for item, records in tables.items()}
 
 
+def _with_risk_groups(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the log-rank tests of B.TC repeated as B.F2, whose curves they belong to."""
+    import pandas as pd
+
+    tests = rows[(rows["item"] == "B.TC") & (rows["metric"] == "logrank_p")]
+    if (rows["item"] == "B.F2").any() or tests.empty:
+        return rows
+    return pd.concat([rows, tests.assign(item="B.F2")], ignore_index=True)
+
+
 def build_tables(rows: pd.DataFrame, facts: RunFacts) -> dict[str, pd.DataFrame]:
     """All tables of system B, by item, in the order of the report; items that only the rows name come last."""
-    checked = check_rows(rows)
+    checked = _with_risk_groups(check_rows(rows))
     further = sorted(set(checked["item"]) - set(ITEMS) - {""})
     made = {
         item: item_table(item, checked, facts)

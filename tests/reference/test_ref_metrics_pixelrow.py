@@ -57,10 +57,12 @@ def test_reference_values_equal_the_printed_ones(released: Released, index: int)
 
 
 @pytest.mark.parametrize("index", PRINTED)
-def test_noise_is_far_off_and_near_the_printed_value(released: Released, index: int) -> None:
-    noise = make_rng(0, "noise").random((5, 128, 128))
-    values = [pixelrow_frechet(released.images[index], one) for one in noise]
-    assert np.mean(values) == pytest.approx(PRINTED[index][-1], abs=0.1)
+def test_printed_noise_value_is_one_draw_of_ours(released: Released, index: int) -> None:
+    """One noise image was printed; draws spread by 0.2 around a mean that depends on the test image."""
+    noise = make_rng(0, "noise").random((30, 128, 128))
+    values = np.array([pixelrow_frechet(released.images[index], one) for one in noise])
+    assert values.std() < 0.3
+    assert abs(PRINTED[index][-1] - values.mean()) < 4 * values.std()
 
 
 def test_an_image_equals_itself(released: Released) -> None:

@@ -17,7 +17,7 @@ DEMO: dict[str, Any] = {
             "rigorous": {"designs": ["grouped", "full"]},
         },
         "generators": {
-            "cpdm": {"options": {"width": 16, "timesteps": 50, **_TINY}},
+            "cpdm": {"options": {"width": 16, "sampler": "ddim", "sampling_steps": 20, **_TINY}},
             "edm": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, **_TINY}},
             "untrained": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, "working_size": 32}},
             "vae": {"options": {"working_size": 64, "epochs": 30}},
@@ -40,7 +40,7 @@ MINI: dict[str, Any] = {
     "cpdm": {
         **DEMO["cpdm"],
         "generators": {
-            "cpdm": {"options": {"width": 8, "timesteps": 8, "working_size": 16, "epochs": 2}},
+            "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 4, "working_size": 16, "epochs": 2}},
             "edm": {"options": {"channels": [8, 16, 16], "sampling_steps": 3, "working_size": 16, "epochs": 2}},
             "untrained": {"options": {"channels": [8, 16, 16], "sampling_steps": 3, "working_size": 16}},
             "vae": {"options": {"working_size": 64, "epochs": 2}},

@@ -64,4 +64,4 @@ def test_reference_rows_cover_four_images_and_five_references() -> None:
     assert table.groupby("image").size().to_dict() == dict.fromkeys(sorted(table["image"].unique()), 5)
     assert table["image"].nunique() == 4
     # Noise is random, so it has no tolerance; everything else is recomputed exactly.
-    assert set(table.loc[table["tolerance"].isna(), "reference"]) == {"uniform noise"}
+    assert set(table.loc[table["tolerance"].isna(), "reference"]) == {"noise"}

@@ -1,0 +1,124 @@
+"""From the files of a results folder to what tables and figures are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.core.rows import RESULT_COLUMNS
+
+Names = Sequence[Sequence[str]]
+GRID_PATIENTS = 8
+
+
+def gather_rows(files: Iterable[str | Path], root: Path) -> pd.DataFrame:
+    """Result rows of all analyses with the column ``source``: the file they came from, relative to ``root``."""
+    parts = []
+    for file in files:
+        rows = pd.read_parquet(file)
+        parts.append(rows.assign(source=Path(file).resolve().relative_to(root.resolve()).as_posix()))
+    found = [part for part in parts if len(part)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*RESULT_COLUMNS, "source"])
+
+
+def gather_training(runs: Mapping[str, Names], files: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Training figures of every job: protocol, condition, generator, fold, step, loss."""
+    parts = []
+    for protocol, names in runs.items():
+        for (condition, generator, _), file in zip(names, files[protocol], strict=True):
+            log = pd.read_csv(file)
+            if {"step", "loss"} <= set(log.columns) and len(log):
+                parts.append(log.assign(protocol=protocol, condition=condition, generator=generator))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def image_columns(
+    names: Names, samples: Sequence[str], indexes: Sequence[str], images: np.ndarray, series: pd.DataFrame
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Real image and first held-out draw of each generator for up to :data:`GRID_PATIENTS` held-out patients.
+
+    Under one condition (the first named). Returns columns (name -> float [n, H, W], NaN where not drawn), patients.
+    """
+    condition = names[0][0] if names else ""
+    drawn: dict[str, dict[str, np.ndarray]] = {}
+    for (given, generator, _), file, index_file in zip(names, samples, indexes, strict=True):
+        if given != condition:
+            continue
+        index = pd.read_parquet(index_file)
+        first = index[(index["kind"] == "heldout") & (index["draw"] == 0)].drop_duplicates("patient")
+        stack = np.load(file, mmap_mode="r")
+        found = drawn.setdefault(generator, {})
+        for row, patient in zip(first["row"], first["patient"], strict=True):
+            found.setdefault(str(patient), np.asarray(stack[row], dtype=np.float64))
+    patients = sorted({patient for found in drawn.values() for patient in found})
+    step = max(1, len(patients) // GRID_PATIENTS)
+    patients = patients[::step][:GRID_PATIENTS]
+    missing = np.full(images.shape[1:], np.nan)
+    first_image = series.sort_values("image_index").drop_duplicates("patient").set_index("patient")["image_index"]
+    columns = {"real": np.stack([images[first_image[p]] / 255.0 for p in patients])} if patients else {}
+    for generator, found in drawn.items():
+        if patients and found:
+            columns[generator] = np.stack([np.clip(found.get(p, missing), 0, 1) for p in patients])
+    return columns, patients
+
+
+def pair_images(
+    pairs: pd.DataFrame, names: Names, samples: Sequence[str], images: np.ndarray, most: int = 8
+) -> tuple[np.ndarray, np.ndarray, list[float], list[str]]:
+    """Synthetic images and their nearest training images of the closest pairs that no copying generator made."""
+    empty = (np.empty((0, *images.shape[1:])), np.empty((0, *images.shape[1:])), [], [])
+    if not len(pairs):
+        return empty
+    # A generator that returns training images has distance zero by design; its pairs show nothing.
+    chosen = pairs[pairs["rmse"] > 1e-3].sort_values(["rmse", "generator", "row"], kind="stable").head(most)
+    if not len(chosen):
+        return empty
+    where = {
+        (condition, generator, chunk): file for (condition, generator, chunk), file in zip(names, samples, strict=True)
+    }
+    synthetic = []
+    for pair in chosen.itertuples():
+        file = where[str(pair.condition), str(pair.generator), str(pair.chunk)]
+        synthetic.append(np.clip(np.load(file, mmap_mode="r")[pair.row].astype(np.float64), 0, 1))
+    training = images[chosen["training_image"].to_numpy()] / 255.0
+    labels = [f"{p.generator}: {p.patient} / {p.training_patient}" for p in chosen.itertuples()]
+    return np.stack(synthetic), training, chosen["rmse"].tolist(), labels
+
+
+def subgroup_points(
+    features: pd.DataFrame, index: pd.DataFrame, patients: pd.DataFrame
+) -> tuple[pd.DataFrame, list[float]]:
+    """First two principal components of the synthetic images' features of patients with a subgroup label (B.F2)."""
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    fold = "full" if (index["fold"] == "full").any() else index["fold"].iloc[0] if len(index) else ""
+    rows = index[(index["kind"] == "synthetic") & (index["fold"] == fold)]
+    table = rows[["row", "patient"]].merge(features.drop(columns="patient", errors="ignore"), on="row")
+    table = table.merge(patients[["patient", "subgroup"]].dropna(), on="patient")
+    columns = [c for c in table.columns if c.startswith("radiomics:") and table[c].std() > 0]
+    if len(table) < 3 or len(columns) < 2:
+        return pd.DataFrame(columns=["pc1", "pc2", "group"]), []
+    model = PCA(2, svd_solver="full")
+    scores = model.fit_transform(StandardScaler().fit_transform(table[columns].to_numpy(dtype=float)))
+    group = np.where(table["subgroup"] == 1, "Subgroup 1", "Subgroup 2")
+    points = pd.DataFrame({"pc1": scores[:, 0], "pc2": scores[:, 1], "group": group})
+    return points, [float(share) for share in model.explained_variance_ratio_]
+
+
+def frechet_bars(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the four published test images of each reference and each generator's published single split."""
+    mine = rows[(rows["item"] == "B.TD") & rows["value"].notna()]
+    references = mine[mine["arm"] != "model"].drop_duplicates(["arm", "task", "metric"])
+    bars = [
+        {"name": str(arm).replace("_", " "), "value": part["value"].mean(), "kind": "reference"}
+        for arm, part in references.groupby("arm", sort=True)
+    ]
+    models = mine[(mine["arm"] == "model") & (mine["metric"] == "pixelrow_frechet_mean")]
+    for (protocol, condition, generator), part in models.groupby(["protocol", "condition", "generator"], sort=True):
+        name = f"{generator}, {condition} ({str(protocol).replace('_', ' ')})"
+        bars.append({"name": name, "value": part["value"].mean(), "kind": "model"})
+    return pd.DataFrame(bars, columns=["name", "value", "kind"])

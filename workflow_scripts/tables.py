@@ -1,0 +1,15 @@
+"""Write every table of a cohort."""
+
+from pathlib import Path
+
+from radgen_lib.core.job import open_job
+
+with open_job(snakemake):
+    from radgen_lib.reporting.facts import RunFacts
+    from radgen_lib.reporting.gather import gather_rows
+    from radgen_lib.reporting.tables import build_tables, write_tables
+
+    job, config = snakemake, snakemake.params.config
+    folder = Path(job.output[0]).parent
+    facts = RunFacts(job.wildcards.cohort, config["preset"], job.params.seed, config)
+    write_tables(folder, build_tables(gather_rows(job.input.rows, folder.parent), facts))
