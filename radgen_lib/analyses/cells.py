@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -37,7 +38,7 @@ class Cell:
     classifier: str
     test_on: TestOn
 
-    def keys(self, setting: Setting) -> dict[str, str]:
+    def keys(self, setting: Setting) -> dict[str, Any]:
         """Key columns of the cell's rows, with the note that the protocol asks for."""
         folds = "holdout10" if setting.protocol.evaluation == "holdout10" else "out_of_fold"
         flagged = setting.protocol.circular_labels == "flag" and self.task == "subgroup"
@@ -56,30 +57,29 @@ def partitions(
     setting: Setting, tables: Tables, material: Material, cell: Cell, labels: pd.Series
 ) -> tuple[list[Partition], str]:
     """Folds of the cell, and the reason when there are none to use."""
-    primary, source = setting.protocol.primary, sets.source_fold(material, setting.protocol.primary)
+    primary = setting.protocol.primary
+    source = sets.source_fold(material, primary) or ""
+    nested_real = cell.test_on == "real" and setting.protocol.evaluation == "nested_cv"
+    if not source and not nested_real:
+        return [], "no generator was trained on all training images (design full or published_split)"
     if cell.test_on == "real":
         candidates = material.real.index.intersection(labels.index)
-    elif source is None:
-        return [], "no generator was trained on all training images (design full or published_split)"
     else:
         candidates = material.samples[primary, "synthetic", source].index.intersection(labels.index)
         candidates = candidates.difference(material.real.index)
     few = _too_few(labels.loc[candidates], cell.test_on)
     if few:
         return [], few
-    if setting.protocol.evaluation == "holdout10":
-        if source is None:
-            return [], "no generator was trained on all training images (design full or published_split)"
-        times, seed = setting.prediction.holdout_seeds, derive_seed(setting.seed, "tests", cell.task)
-        found = sets.holdout_partitions(list(candidates), source, share=HOLDOUT_SHARE, times=times, seed=seed)
-    elif cell.test_on == "real":
+    if nested_real:
         # Later repeats may train generators for image metrics alone: only folds with images of the others count.
         grouped = sets.grouped_partitions(tables.splits, labels)
         found = [part for part in grouped if (primary, "synthetic", part.fold) in material.samples]
         if grouped and not found:
             return [], f"generator {primary} made no images of patients without MRI in the grouped folds"
+    elif setting.protocol.evaluation == "holdout10":
+        times, seed = setting.prediction.holdout_seeds, derive_seed(setting.seed, "tests", cell.task)
+        found = sets.holdout_partitions(list(candidates), source, share=HOLDOUT_SHARE, times=times, seed=seed)
     else:
-        assert source is not None
         found = sets.endpoint_partitions(tables.endpoint_splits, cell.task, source, candidates)
     found = [part for part in found if part.test]
     return found, "" if found else "no folds for this endpoint in the splits"

@@ -26,7 +26,7 @@ SPACES: dict[str, dict[str, list[Any]]] = {
     "xgboost": PUBLISHED_XGBOOST,
     "logistic": {"C": _PENALTIES},
     "lasso": {"C": _PENALTIES},
-    "random_forest": {"n_estimators": [200], "max_features": ["sqrt", 0.1, 0.3, 0.5], "min_samples_leaf": [1, 3, 5, 10]},
+    "random_forest": {"n_estimators": [200], "max_features": ["sqrt", 0.1, 0.3], "min_samples_leaf": [1, 3, 5, 10]},
     "svm": {"C": _PENALTIES, "gamma": ["scale", 0.001, 0.003, 0.01, 0.03]},
 }
 

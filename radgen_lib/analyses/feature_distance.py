@@ -11,10 +11,10 @@ from radgen_lib.analyses import resampling
 from radgen_lib.analyses.runs import design_of, extractor_columns, finite_columns, repeat_of
 from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import make_rng
+from radgen_lib.metrics.intervals import FEWEST_PATIENTS
 
 Row = dict[str, Any]
 Sets = list[tuple[np.ndarray, np.ndarray]]
-FRECHET_DRAWS = 500
 HALVINGS = 20
 CONSTANT = 1e-9
 RANK_NOTE = "rank-deficient"
@@ -118,13 +118,30 @@ def _kid_band(sets: Sets, patients: np.ndarray, *, draws: int, seed: int) -> dic
     return {"value": value, "low": low, "high": high, "n": found[0].n, "interval": found[0].method + over}
 
 
+def _jackknife_band(value: float, sets: Sets, row_patient: np.ndarray) -> dict[str, Any]:
+    """Normal limits of the Frechet distance from leaving out one patient at a time.
+
+    A bootstrap repeats patients, which lowers the rank of the covariances and lifts every draw above the estimate.
+    """
+    n = int(row_patient.max()) + 1
+    if n < FEWEST_PATIENTS:
+        method = f"none: {n} patients, an interval needs {FEWEST_PATIENTS}"
+        return {"value": value, "low": np.nan, "high": np.nan, "n": n, "interval": method}
+    without = (row_patient[None, :] != np.arange(n)[:, None]).astype(float)
+    left_out = np.mean([frechet_draws(a, b, without) for a, b in sets], axis=0)
+    half = 1.96 * np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+    method = "patient jackknife, normal limits, 95 %"
+    return {"value": value, "low": max(value - half, 0.0), "high": value + half, "n": n, "interval": method}
+
+
 def distance_rows(
-    real_features: pd.DataFrame, table: pd.DataFrame, splits: pd.DataFrame, keys: dict[str, str], *, headline: str,
+    real_features: pd.DataFrame, table: pd.DataFrame, splits: pd.DataFrame, keys: dict[str, Any], *, headline: str,
     draws: int, seed: int,
 ) -> list[Row]:  # fmt: skip
     """KID (headline), Frechet distance, precision, recall and coverage of one generator in one design and space.
 
-    Repeats are averaged; intervals resample patients (real and generated together). No row where the design has no
+    Repeats are averaged; intervals resample patients (real and generated together), that of the Frechet distance
+    leaves them out one by one. No row where the design has no
     held-out draws.
     """
     from radgen_lib.metrics.frechet import frechet_distance
@@ -144,9 +161,7 @@ def distance_rows(
     rows = [result_row(**keys, **kid, **missing, metric="kid", note=first + note)]
     frechet = [frechet_distance(a, b, allow_singular=True) for a, b in sets]
     singular = f"; {RANK_NOTE}" if any(f.singular for f in frechet) else ""
-    limited = weights[: min(draws, FRECHET_DRAWS)]
-    drawn = np.mean([frechet_draws(a, b, limited) for a, b in sets], axis=0)
-    band = resampling.banded(float(np.mean([f.value for f in frechet])), drawn, n)
+    band = _jackknife_band(float(np.mean([f.value for f in frechet])), sets, row_patient)
     name = "frd" if keys["extractor"] == "radiomics" else "fid"
     rows.append(result_row(**keys, **band, metric=name, note=note + singular))
     members = [manifold_members(a, b) for a, b in sets]
@@ -157,13 +172,13 @@ def distance_rows(
     return rows
 
 
-def floor_rows(real_features: pd.DataFrame, keys: dict[str, str], *, seed: int) -> list[Row]:
+def floor_rows(real_features: pd.DataFrame, keys: dict[str, Any], *, seed: int) -> list[Row]:
     """KID and Frechet distance between random halves of the real patients: what a perfect generator would score.
 
     Halves hold half the patients each, so the floor of a distance that leans upward at small n stands a little high.
     """
     from radgen_lib.metrics.frechet import frechet_distance, real_floor
-    from radgen_lib.metrics.kid import kid
+    from radgen_lib.metrics.kid import kid_interval
 
     names, _ = finite_columns(extractor_columns(real_features, keys["extractor"]), real_features)
     values = real_features[names].to_numpy(dtype=float)
@@ -174,18 +189,25 @@ def floor_rows(real_features: pd.DataFrame, keys: dict[str, str], *, seed: int) 
     name = "frd" if keys["extractor"] == "radiomics" else "fid"
     singular = f"{RANK_NOTE}; " if len(z) // 2 <= z.shape[1] else ""
 
-    def frechet(a: np.ndarray, b: np.ndarray) -> float:
-        return frechet_distance(a, b, allow_singular=True).value
+    # The halves are handed over as row numbers, because the kernel distance asks whose rows they are.
+    def kid(i: np.ndarray, j: np.ndarray) -> float:
+        i, j = i.ravel(), j.ravel()
+        rng = make_rng(seed, "unused")
+        return kid_interval(z[i], z[j], patients[i], patients[j], draws=2, rng=rng).value
+
+    def frechet(i: np.ndarray, j: np.ndarray) -> float:
+        return frechet_distance(z[i.ravel()], z[j.ravel()], allow_singular=True).value
 
     rows = []
+    numbers = np.arange(len(z))[:, None]
     for metric, distance, extra in (("kid", kid, ""), (name, frechet, singular)):
-        row = {**keys, "arm": "floor", "generator": "real", "metric": metric}
+        row: Row = {**keys, "arm": "floor", "generator": "real", "metric": metric}
         note = f"{extra}real against real, halves by patient"
         if not keep.any():
             rows.append(result_row(**row, reason="no feature varies over the real images"))
             continue
-        found = real_floor(z, patients, distance, halvings=HALVINGS, rng=make_rng(seed, "floor", metric))
-        numbers = {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "interval": found.method}
-        missing = {} if np.isfinite(found.value) else {"reason": found.method}
-        rows.append(result_row(**row, **numbers, **missing, note=note))
+        found = real_floor(numbers, patients, distance, halvings=HALVINGS, rng=make_rng(seed, "floor", metric))
+        limits: Row = {"low": found.low, "high": found.high, "n": found.n, "interval": found.method}
+        missing: Row = {} if np.isfinite(found.value) else {"reason": found.method}
+        rows.append(result_row(**row, **limits, **missing, value=found.value, note=note))
     return rows

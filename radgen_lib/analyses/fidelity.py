@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.rows import result_frame, result_row
 
 ITEM = "B.TA"
-Row = dict[str, object]
+Row = dict[str, Any]
 PIXEL_METRICS = ("pixelrow_frechet_best", "pixelrow_frechet_mean", "mse", "ssim")
 
 
@@ -106,7 +107,7 @@ def pair_table(images: np.ndarray, run: Run, splits: pd.DataFrame, *, clamp: boo
     return pairs.assign(design=folds.map(design_of), repeat=folds.map(repeat_of), **measured)
 
 
-def pixel_rows(pairs: pd.DataFrame, keys: dict[str, str], protocol: Protocol, *, draws: int, seed: int) -> list[Row]:
+def pixel_rows(pairs: pd.DataFrame, keys: dict[str, Any], protocol: Protocol, *, draws: int, seed: int) -> list[Row]:
     """Pixel-row Frechet (best and mean of the draws, as published), MSE and SSIM of one generator in one design.
 
     Draws are reduced per test image, repeats averaged per image; then images are averaged (``split_unit: image``) or
@@ -141,7 +142,7 @@ def diversity_row(
     images: np.ndarray,
     pairs: pd.DataFrame,
     runs: list[Run],
-    keys: dict[str, str],
+    keys: dict[str, Any],
     *,
     clamp: bool,
     draws: int,

@@ -148,7 +148,7 @@ def copy_errors(
 
 
 def _compared(
-    found: dict[tuple[str, str], Measured | str], keys: dict[str, str], metric: str, *, draws: int, seed: int
+    found: dict[tuple[str, str], Measured | str], keys: dict[str, Any], metric: str, *, draws: int, seed: int
 ) -> list[Row]:
     """Value of each cell, and its difference to the honest cell over the same resampled patients."""
     rows: list[Row] = []
@@ -180,7 +180,7 @@ def _draws(cell: Measured, metric: str, draws: int, seed: int) -> np.ndarray:
     return weights @ cell.value / weights.sum(axis=1)
 
 
-def _row(drawn: np.ndarray, cell: Measured, keys: dict[str, str], metric: str) -> Row:
+def _row(drawn: np.ndarray, cell: Measured, keys: dict[str, Any], metric: str) -> Row:
     people = len(set(cell.patients))
     note = f"{len(cell.patients)} images of {people} patients"
     events = len(set(cell.patients[cell.y == 1])) if "auroc" in metric else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
+from typing import Any
 
 import pandas as pd
 
@@ -150,7 +151,7 @@ def _contrasts(predicted: dict[tuple[str, str], pd.DataFrame]) -> list[tuple[tup
 
 
 def _out_of_fold_rows(
-    setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, str]
+    setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, Any]
 ) -> list[Row]:
     draws, seed = setting.prediction.bootstrap, derive_seed(setting.seed, "interval", keys["task"], keys["design"])
     source = setting.protocol.threshold_from
@@ -167,7 +168,7 @@ def _out_of_fold_rows(
     return rows
 
 
-def _holdout_rows(setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, str]) -> list[Row]:
+def _holdout_rows(setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, Any]) -> list[Row]:
     what = f"random {HOLDOUT_SHARE:.0%} tests"
     scores = {
         key: scoring.holdout_scores(table, threshold_from=setting.protocol.threshold_from)

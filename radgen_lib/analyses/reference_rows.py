@@ -80,7 +80,7 @@ def _one_image(
     keys = {"item": ITEM, "protocol": name, "task": str(owner[index]), "metric": "pixelrow_frechet"}
     rows = []
     for arm, value, band, note in references:
-        row = {**keys, "arm": arm, "n": 1, "note": f"image {index}; {note}"}
+        row: Row = {**keys, "arm": arm, "n": 1, "note": f"image {index}; {note}"}
         there = np.isfinite(value)
         rows.append(
             result_row(**row, **band, value=float(value))
@@ -90,10 +90,11 @@ def _one_image(
     return rows
 
 
-def _generator_rows(part: pd.DataFrame, keys: dict[str, str], image: str) -> list[Row]:
+def _generator_rows(part: pd.DataFrame, keys: dict[str, Any], image: str) -> list[Row]:
     """Best and mean of the draws for one test image in one design; low and high are the spread over draws."""
     values = part["pixelrow"].to_numpy()
-    one, all_draws = {"interval": "none: one image"}, resampling.spread(values, "draws")
+    one: Row = {"interval": "none: one image"}
+    all_draws = resampling.spread(values, "draws")
     return [
         result_row(**keys, **one, metric="pixelrow_frechet_best", value=float(values.min()), n=1, note=image),
         result_row(**keys, **all_draws, metric="pixelrow_frechet_mean", value=float(values.mean()), n=1, note=image),

@@ -50,7 +50,7 @@ def out_of_fold(predictions: pd.DataFrame, *, threshold_from: str, draws: int, s
     return OutOfFold(mean.index.to_numpy(dtype=str), y, score, call.astype(int), drawn, by_repeat)
 
 
-def out_of_fold_rows(found: OutOfFold, keys: dict[str, str], *, draws: int, seed: int) -> list[Row]:
+def out_of_fold_rows(found: OutOfFold, keys: dict[str, Any], *, draws: int, seed: int) -> list[Row]:
     """AUROC, average precision and F1 of one arm with patient bootstrap intervals."""
     n = len(found.y)
     one, weights = np.ones((1, n)), resampling.patient_weights(n, draws, seed)
@@ -74,7 +74,7 @@ def _repeats_note(by_repeat: np.ndarray) -> str:
     return f"{by_repeat.size} repeats: {np.nanmin(by_repeat):.3f} to {np.nanmax(by_repeat):.3f}"
 
 
-def difference_row(a: OutOfFold, b: OutOfFold, keys: dict[str, str], *, draws: int, seed: int) -> Row:
+def difference_row(a: OutOfFold, b: OutOfFold, keys: dict[str, Any], *, draws: int, seed: int) -> Row:
     """AUROC of ``a`` minus AUROC of ``b`` over the patients both have, same resampled patients for both."""
     common, at_a, at_b = np.intersect1d(a.patients, b.patients, return_indices=True)
     y = a.y[at_a]
@@ -110,7 +110,7 @@ def holdout_scores(predictions: pd.DataFrame, *, threshold_from: str) -> pd.Data
     return pd.DataFrame(rows).set_index("repeat")
 
 
-def spread_row(values: np.ndarray, metric: str, keys: dict[str, str], *, n: int, events: int, what: str) -> Row:
+def spread_row(values: np.ndarray, metric: str, keys: dict[str, Any], *, n: int, events: int, what: str) -> Row:
     """Mean over repeated values with their spread; a row with a reason when none is a number."""
     if not np.isfinite(values).any():
         reason = f"none of {values.size} {what} gave a value"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from radgen_lib.analyses.survival_design import (
     SurvivalSetting,
     complete_cases,
     covariates,
+    few_deaths,
     outcome_table,
     pooled_risk,
 )
@@ -85,7 +87,7 @@ def survival_rows(
 
 
 def _task_rows(
-    setting: SurvivalSetting, tables: Tables, featured: dict[str, pd.DataFrame], keys: dict[str, str], missing: str
+    setting: SurvivalSetting, tables: Tables, featured: dict[str, pd.DataFrame], keys: dict[str, Any], missing: str
 ) -> tuple[list[Row], list[pd.DataFrame]]:
     primary = setting.protocol.primary
     arms, source = ({}, "") if missing else covariates(
@@ -96,7 +98,7 @@ def _task_rows(
     if not reason:
         asked = tables.endpoint_splits.loc[tables.endpoint_splits["task"] == keys["task"], "patient"]
         outcome = outcome.loc[sorted(set(asked) & set(outcome.index) & set(arms["synthetic", primary][0].table.index))]
-        reason = "" if outcome["event"].sum() >= 2 else f"{len(outcome)} patients, {outcome['event'].sum()} deaths"
+        reason = few_deaths(outcome)
     if reason:
         row = {**keys, "arm": "synthetic", "generator": primary, "note": ""}
         return [result_row(**row, metric="c_harrell", reason=reason)], []
@@ -107,7 +109,7 @@ def _task_rows(
 
 def _pooled_task(
     setting: SurvivalSetting, tables: Tables, arms: dict[ArmKey, list[Block]], outcome: pd.DataFrame, source: str,
-    keys: dict[str, str],
+    keys: dict[str, Any],
 ) -> tuple[list[Row], list[pd.DataFrame]]:  # fmt: skip
     rows: list[Row] = []
     curves: list[pd.DataFrame] = []
@@ -117,6 +119,10 @@ def _pooled_task(
     for (arm, generator), blocks in arms.items():
         arm_keys = {**keys, "arm": arm, "generator": generator}
         people = complete_cases(blocks, outcome)
+        few = few_deaths(outcome.loc[people])
+        if few:
+            rows.append(result_row(**arm_keys, metric="c_harrell", n=len(people), reason=few))
+            continue
         parts = sets.endpoint_partitions(tables.endpoint_splits, keys["task"], source, people)
         try:
             pooled = pooled_risk(blocks, parts, outcome, setting)
@@ -135,7 +141,7 @@ def _pooled_task(
 
 
 def _holdout_task(
-    setting: SurvivalSetting, arms: dict[ArmKey, list[Block]], outcome: pd.DataFrame, source: str, keys: dict[str, str]
+    setting: SurvivalSetting, arms: dict[ArmKey, list[Block]], outcome: pd.DataFrame, source: str, keys: dict[str, Any]
 ) -> list[Row]:
     from radgen_lib.metrics.survival import harrell_c
 
@@ -143,6 +149,11 @@ def _holdout_task(
     seed = derive_seed(setting.seed, "survival tests", keys["task"])
     for (arm, generator), blocks in arms.items():
         people = list(complete_cases(blocks, outcome))
+        arm_keys = {**keys, "arm": arm, "generator": generator, "design": "holdout20"}
+        few = few_deaths(outcome.loc[people])
+        if few:
+            rows.append(result_row(**arm_keys, metric="c_harrell", n=len(people), reason=few))
+            continue
         values: dict[str, list[float]] = {"train": [], "test": []}
         used, failed = [], []
         for part in sets.holdout_partitions(people, source, share=HOLDOUT_SHARE, times=setting.holdouts, seed=seed):
@@ -159,7 +170,6 @@ def _holdout_task(
             used.append(risk.covariates)
             for side, known, score in (("train", train, risk.train), ("test", test, risk.test)):
                 values[side].append(harrell_c(known["time"].to_numpy(), known["event"].to_numpy(), score))
-        arm_keys = {**keys, "arm": arm, "generator": generator, "design": "holdout20"}
         counts = {"n": len(people), "events": int(outcome.loc[people, "event"].sum())}
         rows += holdout_rows(values, failed, used, arm_keys, **counts)
     return rows

@@ -21,6 +21,7 @@ from radgen_lib.analyses.survival_scores import Pooled
 from radgen_lib.core.config.cpdm import Protocol, Survival
 
 TASKS = ("survival", "survival_subgroup")
+MINIMUM_DEATHS = 5
 ArmKey = tuple[str, str]
 
 
@@ -40,6 +41,12 @@ def outcome_table(patients: pd.DataFrame) -> pd.DataFrame:
     """time (days, positive) and event (0/1) by patient, for patients that have both."""
     known = patients[patients["os_days"].gt(0) & patients["os_event"].notna()].set_index("patient")
     return pd.DataFrame({"time": known["os_days"].astype(float), "event": known["os_event"].astype(int)})
+
+
+def few_deaths(outcome: pd.DataFrame) -> str:
+    """Why these patients cannot be analysed, or ``""``: fewer than MINIMUM_DEATHS deaths say nothing about ranks."""
+    deaths = int(outcome["event"].sum())
+    return "" if deaths >= MINIMUM_DEATHS else f"{len(outcome)} patients, {deaths} deaths"
 
 
 def covariates(

@@ -28,12 +28,12 @@ class Pooled:
     repeats: int
 
 
-def pooled_rows(found: Pooled, keys: dict[str, str], *, horizon: float, draws: int, seed: int) -> list[Row]:
+def pooled_rows(found: Pooled, keys: dict[str, Any], *, horizon: float, draws: int, seed: int) -> list[Row]:
     """Harrell's C, Uno's C (deaths before ``horizon`` days) and the log-rank p of one arm."""
     from radgen_lib.metrics.survival import harrell_c, uno_c
 
     time, event = found.time, found.event
-    counts = {"n": len(time), "events": int(event.sum())}
+    counts: Row = {"n": len(time), "events": int(event.sum())}
     weights = resampling.patient_weights(len(time), draws, seed)
     about = f"{found.covariates:.1f} covariates a fold, {found.repeats} repeats"
     note = "; ".join(t for t in (about, keys.get("note", "")) if t)
@@ -55,7 +55,7 @@ def pooled_rows(found: Pooled, keys: dict[str, str], *, horizon: float, draws: i
     return [*rows, _logrank_row(found, {**keys, "note": note}, counts)]
 
 
-def _logrank_row(found: Pooled, keys: dict[str, str], counts: dict[str, int]) -> Row:
+def _logrank_row(found: Pooled, keys: dict[str, Any], counts: Row) -> Row:
     from radgen_lib.metrics.survival import logrank_p
 
     if found.high.all() or not found.high.any():
@@ -65,7 +65,7 @@ def _logrank_row(found: Pooled, keys: dict[str, str], counts: dict[str, int]) ->
     return result_row(**{**keys, "note": note}, **counts, metric="logrank_p", value=value, interval="none: a p-value")
 
 
-def difference_row(a: Pooled, b: Pooled, keys: dict[str, str], *, draws: int, seed: int) -> Row:
+def difference_row(a: Pooled, b: Pooled, keys: dict[str, Any], *, draws: int, seed: int) -> Row:
     """Harrell's C of ``a`` minus that of ``b`` over the patients both have, same resamples for both."""
     common, at_a, at_b = np.intersect1d(a.patients, b.patients, return_indices=True)
     pairs = harrell_pairs(a.time[at_a], a.event[at_a])
@@ -78,7 +78,7 @@ def difference_row(a: Pooled, b: Pooled, keys: dict[str, str], *, draws: int, se
 
 
 def holdout_rows(
-    values: dict[str, list[float]], failed: list[str], used: list[int], keys: dict[str, str], *, n: int, events: int
+    values: dict[str, list[float]], failed: list[str], used: list[int], keys: dict[str, Any], *, n: int, events: int
 ) -> list[Row]:
     """C-index of the training and test parts over random splits, as the published study printed it."""
     if not used:

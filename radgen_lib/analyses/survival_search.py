@@ -18,7 +18,7 @@ from radgen_lib.analyses import resampling
 from radgen_lib.analyses.arms import Tables
 from radgen_lib.analyses.cox_risk import design_matrix
 from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors
-from radgen_lib.analyses.survival_design import TASKS, covariates, outcome_table
+from radgen_lib.analyses.survival_design import TASKS, covariates, few_deaths, outcome_table
 from radgen_lib.core.config.cpdm import Protocol, Survival
 from radgen_lib.core.progress import Progress
 from radgen_lib.core.rows import result_frame, result_row
@@ -127,7 +127,7 @@ def search_rows(
     for condition in protocol.conditions:
         featured = {g: t for (c, g), t in by_run.items() if c == condition}
         for extractor in known_extractors(runs):
-            keys = {
+            keys: Row = {
                 "item": ITEM, "protocol": name, "condition": condition, "generator": protocol.primary,
                 "arm": "synthetic", "extractor": extractor, "task": TASK, "model": "cox_best_of_search",
                 "design": "best_on_test_folds",
@@ -140,7 +140,7 @@ def search_rows(
 
 
 def _one_search(
-    tables: Tables, featured: dict[str, pd.DataFrame], keys: dict[str, str], protocol: Protocol, survival: Survival,
+    tables: Tables, featured: dict[str, pd.DataFrame], keys: dict[str, Any], protocol: Protocol, survival: Survival,
     seed: int,
 ) -> list[Row]:  # fmt: skip
     arms, _ = covariates(tables, featured, keys["condition"], keys["extractor"], protocol)
@@ -151,8 +151,7 @@ def _one_search(
     asked = set(tables.endpoint_splits.loc[tables.endpoint_splits["task"] == TASK, "patient"])
     outcome = outcome.loc[sorted(asked & set(outcome.index) & set(blocks[0].table.index))]
     deaths = int(outcome["event"].sum())
-    if deaths < FOLDS // 2:
-        reason = f"{len(outcome)} patients, {deaths} deaths"
+    if reason := few_deaths(outcome):
         return [result_row(**keys, metric="c_harrell", n=len(outcome), events=deaths, reason=reason)]
     people = list(outcome.index)
     x, _ = design_matrix(blocks, people, people, whole=True)
@@ -168,10 +167,10 @@ def _one_search(
     return optimism_rows(found, {**keys, "note": about}, n=len(outcome), events=deaths)
 
 
-def optimism_rows(found: Optimism, keys: dict[str, str], *, n: int, events: int) -> list[Row]:
+def optimism_rows(found: Optimism, keys: dict[str, Any], *, n: int, events: int) -> list[Row]:
     """Result rows of one search."""
     setting = f"best: penalizer {found.setting.penalizer:.4g}, l1_ratio {found.setting.l1_ratio:.1f}"
-    counts = {"n": n, "events": events}
+    counts: Row = {"n": n, "events": events}
     top = {**keys, "note": f"{keys['note']}; {setting}", "interval": "none: a maximum over settings"}
     rows = [result_row(**top, **counts, metric="c_harrell", value=found.best)]
     if not found.null.size:

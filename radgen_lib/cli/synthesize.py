@@ -134,7 +134,7 @@ def sample_rows(table: pd.DataFrame, fitted: FittedGenerator, *, fold: str, draw
     from radgen_lib.core.seeds import derive_seed
 
     warnings = range_warnings(table, fitted)
-    rows = []
+    rows: list[tuple[int, str, str, int, int, bool, str]] = []
     for patient, warning in zip(table.index, warnings, strict=True):
         for draw in range(draws):
             name = f"images/{len(rows):05d}_{re.sub(r'[^A-Za-z0-9._-]', '_', patient)}_{draw}.png"

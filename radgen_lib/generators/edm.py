@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -55,7 +55,9 @@ class EDMOptions(LoopOptions):
         tuple[bool, ...] | None,
         Field(description=f"Levels with attention; null: sides up to {ATTENTION_SIDE}, not the first"),
     ] = None
-    num_head_channels: Annotated[int, Field(ge=4, le=256, description="Feature maps per attention head")] = 32
+    num_head_channels: Annotated[
+        int, Field(ge=4, le=256, description="Feature maps per attention head; fewer where a level has fewer")
+    ] = 32
     res_blocks: Annotated[int, Field(ge=1, le=4, description="Residual blocks per level")] = 2
     token_width: Annotated[int, Field(ge=4, le=1024, description="Length of the embedding of an omics feature")] = 64
     condition_dropout: Annotated[
@@ -75,10 +77,6 @@ class EDMOptions(LoopOptions):
         odd = [c for c in self.channels if c % 4]
         if odd:
             raise ValueError(f"channels: {odd} are no multiples of 4 (normalisation in groups)")
-        if self.channels[-1] % self.num_head_channels:
-            raise ValueError(
-                f"num_head_channels: {self.num_head_channels} does not divide channels {self.channels[-1]}"
-            )
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"sigma_min: {self.sigma_min} is not below sigma_max {self.sigma_max}")
         return self
@@ -115,7 +113,8 @@ class EDMDiffusion(Generator):
         """A network of these options with first weights by ``seed``."""
         from radgen_lib.generators.edm_network import PreconditionedUNet
 
-        return build_seeded(seed, lambda: PreconditionedUNet(self.options, self.size, self.n_conditions))
+        made = build_seeded(seed, lambda: PreconditionedUNet(self.options, self.size, self.n_conditions))
+        return cast("PreconditionedUNet", made)
 
     def fit(self, data: TrainingData, context: FitContext) -> None:
         """Train on images resized to the working size."""
@@ -129,7 +128,8 @@ class EDMDiffusion(Generator):
         network.centre.copy_(scaled.mean(dim=0, keepdim=True))
         network.sigma_data.copy_((scaled - network.centre).square().mean().sqrt().clamp_min(1e-3))
         options = self._with_short_average(len(small.images))
-        self.network = train(network, partial(edm_loss, options=options), small, options, context)
+        train(network, partial(edm_loss, options=options), small, options, context)
+        self.network = network
 
     def _with_short_average(self, images: int) -> EDMOptions:
         """Options whose average looks back over at most a tenth of the run, or its start would stay in the weights."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ STEP_SCALE = 100.0
 
 class ConditionTokens(nn.Module):
     """One token per omics feature: value x weight + bias, each feature with its own; or the null token for all."""
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self, n_conditions: int, width: int) -> None:
         super().__init__()
@@ -37,6 +40,9 @@ class ConditionTokens(nn.Module):
 class PreconditionedUNet(nn.Module):
     """D(x; sigma, condition) of eq. 7; x is the image in [-1, 1] minus ``centre`` plus noise of SD sigma."""
 
+    centre: Tensor
+    sigma_data: Tensor
+
     def __init__(self, options: EDMOptions, size: int, n_conditions: int) -> None:
         from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
 
@@ -50,14 +56,15 @@ class PreconditionedUNet(nn.Module):
             channels=options.channels,
             attention_levels=options.levels(size),
             norm_num_groups=math.gcd(32, *options.channels),
-            num_head_channels=options.num_head_channels,
+            num_head_channels=[math.gcd(options.num_head_channels, c) for c in options.channels],
             with_conditioning=True,
             cross_attention_dim=options.token_width,
             num_class_embeds=1,
         )
         # MONAI adds a class embedding to that of the noise level; a linear map of the tokens in its place reaches every
         # residual block, at all resolutions, and is learnt far sooner than cross-attention alone.
-        self.unet.class_embedding = nn.Linear(n_conditions * options.token_width, 4 * options.channels[0])
+        into_blocks: Any = nn.Linear(n_conditions * options.token_width, 4 * options.channels[0])
+        self.unet.class_embedding = into_blocks
         self.register_buffer("centre", torch.zeros(1, size, size))
         self.register_buffer("sigma_data", torch.tensor(0.5))
 
@@ -75,13 +82,14 @@ def edm_loss(
     network: nn.Module, images: Tensor, conditions: Tensor, generator: torch.Generator, *, options: EDMOptions
 ) -> Tensor:
     """Weighted squared error of eq. 8 for images [b, 1, h, w] in [0, 1], mean over pixels and rows."""
-    clean = 2 * images - 1 - network.centre
+    centre, sigma_data = cast(Tensor, network.centre), cast(Tensor, network.sigma_data)
+    clean = 2 * images - 1 - centre
     normal = draw_normal(images.new_empty(len(images)), generator)
     sigma = torch.exp(options.noise_mean + options.noise_std * normal)
     uniform = torch.rand(len(images), generator=generator, device=generator.device).to(images.device)
     noisy = clean + sigma[:, None, None, None] * draw_normal(clean, generator)
     denoised = network(noisy, sigma, conditions, uniform < options.condition_dropout)
-    weight = loss_weight(sigma, network.sigma_data)[:, None, None, None]
+    weight = loss_weight(sigma, sigma_data)[:, None, None, None]
     return (weight * (denoised - clean) ** 2).mean()
 
 

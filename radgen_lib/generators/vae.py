@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 import numpy as np
 from pydantic import Field
@@ -70,7 +70,7 @@ class PublishedVAE(Generator):
         """A network of these options with first weights by ``seed``."""
         from radgen_lib.generators.vae_network import VAENetwork
 
-        return build_seeded(seed, lambda: VAENetwork(self.options, self.size, self.n_conditions))
+        return cast("VAENetwork", build_seeded(seed, lambda: VAENetwork(self.options, self.size, self.n_conditions)))
 
     def fit(self, data: TrainingData, context: FitContext) -> None:
         """Train on images resized to the working size."""
@@ -79,7 +79,8 @@ class PublishedVAE(Generator):
         network = self.build(derive_seed(context.seed, "network"))
         loss = partial(vae_loss, latent=self.options.latent, kl_weight=self.options.kl_weight)
         small = TrainingData(resize(data.images, self.size), data.conditions, data.patients)
-        self.network = train(network, loss, small, self.options, context)
+        train(network, loss, small, self.options, context)
+        self.network = network
 
     def sample(self, conditions: np.ndarray, seeds: Sequence[int], *, device: str = "cpu") -> np.ndarray:
         """Draw the latent of each row with its own seed and decode it."""

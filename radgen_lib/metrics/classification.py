@@ -89,7 +89,8 @@ def youden_threshold(y: np.ndarray, score: np.ndarray) -> float:
     if not _both(y):
         return float("nan")
     thresholds, true, false = _threshold_counts(y, score)
-    return float(thresholds[np.argmax(true / y.sum() - false / (len(y) - y.sum()))])
+    # In whole numbers, so that rounding does not decide between equally good thresholds.
+    return float(thresholds[np.argmax(true * (len(y) - y.sum()) - false * y.sum())])
 
 
 def _placements(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

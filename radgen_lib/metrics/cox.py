@@ -58,6 +58,8 @@ def fit_cox(
     if x.ndim != 2 or len(x) != len(time) or not np.isfinite(x).all():
         raise ValueError(f"covariates {x.shape} for {len(time)} patients: need finite [n, p]")
     train = np.ones((1, len(x)), dtype=bool) if train is None else np.asarray(train, dtype=bool)
+    if train.ndim != 2 or train.shape[1] != len(x):
+        raise ValueError(f"training parts {train.shape} for {len(x)} patients: need [B, n]")
     penalizer, l1_ratio = (np.broadcast_to(np.asarray(v, dtype=float), len(train)) for v in (penalizer, l1_ratio))
     if (penalizer < 0).any() or (l1_ratio < 0).any() or (l1_ratio > 1).any():
         raise ValueError("penalizer must not be negative, l1_ratio must lie in [0, 1]")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SPAN = 500.0  # largest spread of linear predictors: beyond it risk sets underflow, and no penalised optimum lies there
+
 
 @dataclass(frozen=True)
 class Subsets:
@@ -59,12 +61,13 @@ class PartialLikelihood:
         if self._split:
             total -= subsets.fraction * (weights @ self._tied.T)
         total = np.where(subsets.active > 0, total, 1.0)
+        lowest = (subsets.train * np.minimum(eta, 0.0)).min(axis=1)
         with np.errstate(divide="ignore"):
-            logarithms = np.log(total).sum(axis=1)
-        return weights, total, (subsets.train * self._event * np.minimum(eta, 0.0)).sum(axis=1) - logarithms
+            value = (subsets.train * self._event * np.minimum(eta, 0.0)).sum(axis=1) - np.log(total).sum(axis=1)
+        return weights, total, np.where(lowest < -SPAN, -np.inf, value)
 
     def value(self, subsets: Subsets, beta: np.ndarray) -> np.ndarray:
-        """Log partial likelihood of beta [B, p]: [B]."""
+        """Log partial likelihood of beta [B, p]: [B]; minus infinity where the predictors spread by over 500."""
         return self._weights(subsets, beta)[2]
 
     def derivatives(self, subsets: Subsets, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

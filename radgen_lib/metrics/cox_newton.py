@@ -40,8 +40,8 @@ def minimise(
 
     scale: [B, p] spread of each covariate in each training subset; covariates with scale 0 keep coefficient 0. A fit
     has converged when a full step moves no scaled coefficient by more than 1e-9; fits that have not after 100
-    iterations (no finite optimum, say, because nothing is penalised and the deaths are separable) keep their last
-    coefficients.
+    iterations, or whose step no halving improves, keep their last coefficients (nothing is penalised and the deaths are
+    separable or covariates repeat each other, say, so that no finite or single optimum exists).
     """
     beta = np.zeros(scale.shape)
     converged = np.zeros(len(beta), dtype=bool)

@@ -15,7 +15,6 @@ publisher names are checked. Grey images are repeated over three channels. Two w
 from __future__ import annotations
 
 import logging
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,20 +149,14 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    # torch.load reads tensors only (weights_only) and refuses everything else with this class of errors.
+    faults = (OSError, EOFError, RuntimeError, torch.serialization.pickle.UnpicklingError, SafetensorError)
     try:
-        found: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        torch.serialization.pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        SafetensorError,
-    ) as error:
+        if path.suffix == ".safetensors":
+            found: Any = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except faults as error:
         reason = str(error).split("\n")[0]
         raise data_error(path, f"cannot be read as weights ({reason})", "Download the file again.") from error
     for wrapper in WRAPPERS:

@@ -30,7 +30,7 @@ class Frechet(NamedTuple):
 def _root(x: np.ndarray) -> np.ndarray:
     """A matrix R [<= d, d] with R'R the sample covariance of x [n, d]."""
     centred = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
-    return np.linalg.qr(centred, mode="r") if len(x) > x.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(x) > x.shape[1] else centred
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from radgen_lib.metrics.frechet import real_floor
 from radgen_lib.metrics.intervals import FEWEST_PATIENTS, Interval, patient_counts, percentile_interval
 
 
@@ -52,6 +53,8 @@ def kid_interval(
     when either side has fewer than five.
     """
     a, b = _sets(a, b)
+    if (len(patients_a), len(patients_b)) != (len(a), len(b)):
+        raise ValueError(f"{len(patients_a)} and {len(patients_b)} patients for {len(a)} and {len(b)} rows")
     names, owners = np.unique(np.concatenate([patients_a, patients_b]), return_inverse=True)
     who_a, who_b = owners[: len(a)], owners[len(a) :]
     people, fewest = len(names), min(len(np.unique(who_a)), len(np.unique(who_b)))
@@ -67,6 +70,22 @@ def kid_interval(
     else:
         counts_a, counts_b = patient_counts(who_a, draws, rng), patient_counts(who_b, draws, rng)
     return percentile_interval(value, _weighted(a, b, who_a, who_b, counts_a, counts_b), people, level)
+
+
+def kid_floor(features: np.ndarray, patients: np.ndarray, *, halvings: int, rng: np.random.Generator) -> Interval:
+    """Floor of :func:`kid_interval`: KID between random halves of the patients, about 0 whatever their number.
+
+    features: [n, d]; patients: [n]. The same estimator as the headline. A floor of plain :func:`kid` would compare
+    images of one patient with each other inside a half, never across, and stand above 0 for that alone.
+    """
+    features, owners = _sets(features, features)[0], np.unique(patients, return_inverse=True)[1]
+
+    def between_patients(first: np.ndarray, second: np.ndarray) -> float:
+        a, b = first[:, 0], second[:, 0]
+        once = np.ones((1, len(a))), np.ones((1, len(b)))
+        return float(_weighted(features[a], features[b], owners[a], owners[b], *once)[0])
+
+    return real_floor(np.arange(len(features))[:, None], owners, between_patients, halvings=halvings, rng=rng)
 
 
 def _weighted(

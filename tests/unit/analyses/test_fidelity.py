@@ -102,6 +102,9 @@ def test_good_generator_is_nearer_than_a_bad_one_and_floor_stands_beside(rows: p
     floor = pick(rows, arm="floor", metric="kid")
     assert floor["generator"] == "real"
     assert floor["low"] <= floor["value"] <= floor["high"]
+    frd = pick(rows, generator="edm", metric="frd", **keys)
+    assert frd["low"] < frd["value"] < frd["high"]
+    assert frd["interval"].startswith("patient jackknife")
     for metric in ("frd", "precision", "recall", "coverage"):
         row = pick(rows, generator="edm", metric=metric, **keys)
         assert row["low"] <= row["high"]

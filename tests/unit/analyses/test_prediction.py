@@ -31,7 +31,7 @@ def _rows(world: Any, protocol: Protocol, asked: Prediction, **changes: Any) -> 
 def rows(make_world: Callable[..., Any]) -> pd.DataFrame:
     from radgen_lib.core.config.cpdm import RIGOROUS
 
-    world = make_world(repeats=2)
+    world = make_world(repeats=2, others=90)
     protocol = RIGOROUS.model_copy(update={"generators": ["edm", "mean", "untrained", "noise"]})
     asked = Prediction(
         tasks=["er", "mut_TP53", "subgroup"], classifiers=["logistic"], primary_tasks=["er"],

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from radgen_lib.generators.base import FitContext, Generator, TrainingData, build_generator
 
@@ -20,6 +21,12 @@ def blobs(conditions: np.ndarray) -> np.ndarray:
     y, x = np.meshgrid(grid, grid, indexing="ij")
     places = [(x - 0.3 * c[0]) ** 2 + (y - 0.3 * c[1]) ** 2 for c in conditions]
     return np.exp(-np.array(places) / 0.2).astype(np.float32)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Tests run side by side; networks of this size only lose time to threads."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +44,7 @@ def make() -> Callable[..., Generator]:
     """``make("baselines:MeanImage", option=...)`` builds a generator of toy size."""
 
     def build(path: str, **options: Any) -> Generator:
-        return build_generator(
-            f"radgen_lib.generators.{path}", options, image_size=SIDE, n_conditions=CONDITIONS
-        )
+        return build_generator(f"radgen_lib.generators.{path}", options, image_size=SIDE, n_conditions=CONDITIONS)
 
     return build
 

@@ -78,6 +78,13 @@ def test_thresholds_are_the_best_observed_scores(case: tuple[int, int, int]) -> 
     assert cls.youden_threshold(y, score) == levels[np.argmax(np.round(youden, 12))]
 
 
+def test_of_equally_good_thresholds_the_highest_is_chosen() -> None:
+    """Sensitivity less false-positive rate is 1/9 at 0.8 and at 0.6, in floating point a little more at 0.6."""
+    y = np.array([0, 0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1])
+    score = np.array([0.4, 0.8, 0.6, 0.4, 0.6, 0.8, 0.0, 0.6, 0.8, 0.8, 0.8, 0.6])
+    assert cls.youden_threshold(y, score) == 0.8
+
+
 @settings(max_examples=40, deadline=None)
 @given(two_classes)
 def test_delong_variance_equals_the_sum_over_pairs(case: tuple[int, int, int]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.frechet import real_floor
 from radgen_lib.metrics.intervals import patient_counts
-from radgen_lib.metrics.kid import kid, kid_interval
+from radgen_lib.metrics.kid import kid, kid_floor, kid_interval
 
 
 def kernel(x: np.ndarray, y: np.ndarray) -> float:
@@ -72,10 +72,9 @@ def test_draws_compare_no_row_with_its_own_copy() -> None:
     drawn = []
     counts = zip(patient_counts(np.arange(6), 30, repeat), patient_counts(np.arange(7) + 10, 30, repeat), strict=True)
     for rows_a, rows_b in ((np.repeat(np.arange(6), u), np.repeat(np.arange(7), v)) for u, v in counts):
-        within = [
-            np.mean([kernel(x[i], x[j]) for i in rows for j in rows if i != j]) for x, rows in ((a, rows_a), (b, rows_b))
-        ]
-        drawn.append(sum(within) - 2 * np.mean([kernel(a[i], b[j]) for i in rows_a for j in rows_b]))
+        within_a = np.mean([kernel(a[i], a[j]) for i in rows_a for j in rows_a if i != j])
+        within_b = np.mean([kernel(b[i], b[j]) for i in rows_b for j in rows_b if i != j])
+        drawn.append(within_a + within_b - 2 * np.mean([kernel(a[i], b[j]) for i in rows_a for j in rows_b]))
     np.testing.assert_allclose([found.low, found.high], np.quantile(drawn, [0.025, 0.975]), atol=1e-10)
 
 
@@ -139,6 +138,8 @@ def test_too_few_patients() -> None:
     assert four.method == "none: 4 patients, an interval needs 5" and four.n == 12
     single = kid_interval(a, b, np.zeros(8), np.arange(8) + 10, draws=20, rng=rng)
     assert np.isnan(single.value) and single.method == "none: 1 patients on one side"
+    with pytest.raises(ValueError, match="7 and 8 patients for 8 and 8 rows"):
+        kid_interval(a, b, np.arange(7), np.arange(8), draws=20, rng=rng)
     hole = kid_interval(a * np.nan, b, np.arange(8), np.arange(8), draws=20, rng=rng)
     assert np.isnan(hole.value) and hole.method == "none: features that are not finite"
 
@@ -148,3 +149,22 @@ def test_floor_of_real_features_is_about_zero() -> None:
     found = real_floor(x, np.arange(60), kid, halvings=40, rng=make_rng(6, "halves"))
     assert found.low < 0 < found.high
     assert abs(found.value) < 0.1 * kid(x, x + 1)
+
+
+def test_floor_is_not_raised_by_several_images_of_a_patient() -> None:
+    rng = make_rng(7, "images")
+    one, who = rng.normal(size=(40, 5)), np.arange(40)
+    three = np.repeat(one, 3, axis=0)
+    single = kid_floor(one, who, halvings=30, rng=make_rng(7, "halves"))
+    tripled = kid_floor(three, np.repeat(who, 3), halvings=30, rng=make_rng(7, "halves"))
+    np.testing.assert_allclose(tripled[:3], single[:3], atol=1e-10)
+    plain = real_floor(three, np.repeat(who, 3), kid, halvings=30, rng=make_rng(7, "halves"))
+    assert plain.value > tripled.high
+
+
+def test_floor_of_one_image_a_patient_is_that_of_the_plain_distance() -> None:
+    x, who = make_rng(8, "floor").normal(size=(30, 5)), np.array([f"TCGA-{i:02d}" for i in range(30)])
+    ours = kid_floor(x, who, halvings=10, rng=make_rng(8, "halves"))
+    plain = real_floor(x, who, kid, halvings=10, rng=make_rng(8, "halves"))
+    assert (ours.n, ours.method) == (plain.n, plain.method)
+    np.testing.assert_allclose(ours[:3], plain[:3], atol=1e-10)
