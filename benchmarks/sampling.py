@@ -73,14 +73,17 @@ def variants(*, quick: bool) -> dict[str, tuple[str, dict[str, Any]]]:
     """Name -> class and options; the first is the peer."""
     epochs, steps, width = (1, 20, 8) if quick else (40, 1500, 16)
     published = {"width": width, "timesteps": steps, "epochs": epochs, "start_noise": "standard", "learning_rate": 1e-3}
-    edm = {"channels": [width, 2 * width, 2 * width], "epochs": epochs, "learning_rate": 2e-3}
-    few = 4 if quick else 18
+    edm = {
+        "channels": [width, 2 * width, 2 * width], "attention_levels": [False, False, True], "res_blocks": 1,
+        "epochs": epochs, "learning_rate": 2e-3,
+    }  # fmt: skip
+    fews = (4,) if quick else (8, 18)
     return {
         PEER: ("cpdm:PublishedDiffusion", published),
         "DDIM, 50 steps": (
             "cpdm:PublishedDiffusion", {**published, "sampler": "ddim", "sampling_steps": 10 if quick else 50}
         ),
-        f"EDM, {few} Heun steps": ("edm:EDMDiffusion", {**edm, "sampling_steps": few}),
+        **{f"EDM, {few} Heun steps": ("edm:EDMDiffusion", {**edm, "sampling_steps": few}) for few in fews},
     }  # fmt: skip
 
 

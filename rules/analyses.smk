@@ -30,6 +30,7 @@ rule fidelity:
         **SAMPLES,
     output:
         rows=f"{ROWS}/fidelity.parquet",
+        csv=f"{ROWS}/fidelity.csv",
         card=f"{ROWS}/fidelity.card.json",
     log:
         "logs/fidelity/{cohort}-{protocol}.log",
@@ -58,6 +59,7 @@ rule prediction:
         **SAMPLES,
     output:
         rows=f"{ROWS}/prediction.parquet",
+        csv=f"{ROWS}/prediction.csv",
         card=f"{ROWS}/prediction.card.json",
     log:
         "logs/prediction/{cohort}-{protocol}.log",
@@ -95,6 +97,7 @@ rule reference:
         },
     output:
         rows=f"{R}/{{cohort}}/cpdm/rows/reference.parquet",
+        csv=f"{R}/{{cohort}}/cpdm/rows/reference.csv",
         card=f"{R}/{{cohort}}/cpdm/rows/reference.card.json",
     log:
         "logs/reference/{cohort}.log",

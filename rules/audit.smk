@@ -14,6 +14,7 @@ rule adherence:
         prediction=f"{ROWS}/prediction.parquet",
     output:
         rows=f"{ROWS}/adherence.parquet",
+        csv=f"{ROWS}/adherence.csv",
         card=f"{ROWS}/adherence.card.json",
     log:
         "logs/adherence/{cohort}-{protocol}.log",
@@ -44,6 +45,7 @@ rule memorisation:
         cards=lambda w: LAYOUT.run_files(w.cohort, w.protocol, "card.json"),
     output:
         rows=f"{ROWS}/memorisation.parquet",
+        csv=f"{ROWS}/memorisation.csv",
         pairs=f"{ROWS}/nearest_pairs.parquet",
         card=f"{ROWS}/memorisation.card.json",
     log:
@@ -75,6 +77,7 @@ rule leakage:
         cards=lambda w: LAYOUT.run_files(w.cohort, w.protocol, "card.json"),
     output:
         rows=f"{ROWS}/leakage.parquet",
+        csv=f"{ROWS}/leakage.csv",
         card=f"{ROWS}/leakage.card.json",
     log:
         "logs/leakage/{cohort}-{protocol}.log",
@@ -102,6 +105,7 @@ rule leakage_ablation:
         real=f"{R}/{{cohort}}/cpdm/rigorous/real_features.parquet",
     output:
         rows=f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.parquet",
+        csv=f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.csv",
         card=f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.card.json",
     log:
         "logs/leakage_ablation/{cohort}.log",

@@ -29,6 +29,8 @@ rule cohort_tables:
     output:
         **{name: f"{R}/{{cohort}}/cohort/{name}.parquet" for name in COHORT_FILES},
         images=f"{R}/{{cohort}}/cohort/images.npy",
+        patients_csv=f"{R}/{{cohort}}/cohort/patients.csv",
+        selection_csv=f"{R}/{{cohort}}/cohort/selection.csv",
         card=f"{R}/{{cohort}}/cohort/card.json",
     log:
         "logs/cohort_tables/{cohort}.log",

@@ -17,6 +17,7 @@ rule tables:
     """Every table: published, as published rerun, rigorous, with n, interval and verdict, or the reason why not."""
     input:
         rows=lambda w: LAYOUT.rows(w.cohort),
+        patients=f"{R}/{{cohort}}/cohort/patients.parquet",
     output:
         report(
             expand(f"{R}/{{{{cohort}}}}/tables/{{item}}.csv", item=TABLES),

@@ -12,6 +12,7 @@ rule survival:
         **SAMPLES,
     output:
         rows=f"{ROWS}/survival.parquet",
+        csv=f"{ROWS}/survival.csv",
         curves=f"{ROWS}/kaplan_meier.parquet",
         card=f"{ROWS}/survival.card.json",
     log:
@@ -31,7 +32,8 @@ rule survival:
         survival=CPDM["survival"],
         draws=CPDM["prediction"]["bootstrap"],
         holdouts=CPDM["prediction"]["holdout_seeds"],
-        code=code_digest("radgen_lib.analyses.survival"),
+        permutations=CPDM["adherence"]["permutations"],
+        code=code_digest("radgen_lib.analyses.survival", "radgen_lib.analyses.clusters"),
     script:
         "../workflow_scripts/survival.py"
 
@@ -43,6 +45,7 @@ rule survival_search:
         **SAMPLES,
     output:
         rows=f"{ROWS}/survival_search.parquet",
+        csv=f"{ROWS}/survival_search.csv",
         card=f"{ROWS}/survival_search.card.json",
     log:
         "logs/survival_search/{cohort}-{protocol}.log",

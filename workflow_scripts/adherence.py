@@ -6,7 +6,7 @@ with open_job(snakemake) as card:
     import pandas as pd
 
     from radgen_lib.audit.adherence import adherence_of_protocol
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
 
     job, params = snakemake, snakemake.params
     rows = adherence_of_protocol(
@@ -19,5 +19,6 @@ with open_job(snakemake) as card:
         protocol_name=job.wildcards.protocol,
     )
     write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     card.add(rows=len(rows))
     card.write(job.output.card)

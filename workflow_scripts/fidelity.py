@@ -7,7 +7,7 @@ with open_job(snakemake) as card:
 
     from radgen_lib.analyses.fidelity import fidelity_rows
     from radgen_lib.analyses.read import read_images, read_runs
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.config.cpdm import Protocol
 
     job, params = snakemake, snakemake.params
@@ -22,5 +22,6 @@ with open_job(snakemake) as card:
         draws=params.draws,
     )
     write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     card.add(rows=len(rows))
     card.write(job.output.card)

@@ -6,7 +6,7 @@ with open_job(snakemake) as card:
     import pandas as pd
 
     from radgen_lib.audit.leakage import check_leakage, read_fits
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.rows import result_frame
 
     job, params = snakemake, snakemake.params
@@ -23,6 +23,8 @@ with open_job(snakemake) as card:
         split_unit=params.protocol["split_unit"],
         eligible={name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")},
     )
-    write_parquet(job.output.rows, result_frame(rows))
+    rows = result_frame(rows)
+    write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     card.add(rows=len(rows), fits=len(fits))
     card.write(job.output.card)

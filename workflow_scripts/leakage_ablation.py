@@ -7,7 +7,7 @@ with open_job(snakemake) as card:
 
     from radgen_lib.analyses.leakage_ablation import leakage_rows
     from radgen_lib.analyses.read import read_images
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
 
     job, params = snakemake, snakemake.params
     rows = leakage_rows(
@@ -21,5 +21,6 @@ with open_job(snakemake) as card:
         draws=params.draws,
     )
     write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     card.add(rows=len(rows))
     card.write(job.output.card)

@@ -7,7 +7,7 @@ with open_job(snakemake) as card:
     import pandas as pd
 
     from radgen_lib.audit.memorisation import audit_protocol
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
 
     job, params = snakemake, snakemake.params
     rows, pairs = audit_protocol(
@@ -22,6 +22,7 @@ with open_job(snakemake) as card:
         wanted=params.protocol["memorisation_audit"],
     )
     write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     write_parquet(job.output.pairs, pairs)
     card.add(rows=len(rows))
     card.write(job.output.card)

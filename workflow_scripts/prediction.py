@@ -5,7 +5,7 @@ from radgen_lib.core.job import open_job
 with open_job(snakemake) as card:
     from radgen_lib.analyses.prediction import prediction_rows
     from radgen_lib.analyses.read import read_runs, read_tables
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.config.cpdm import Prediction, Protocol
 
     job, params = snakemake, snakemake.params
@@ -19,5 +19,6 @@ with open_job(snakemake) as card:
         threads=job.threads,
     )
     write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     card.add(rows=len(rows))
     card.write(job.output.card)

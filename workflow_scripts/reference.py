@@ -7,7 +7,7 @@ with open_job(snakemake) as card:
 
     from radgen_lib.analyses.read import read_images, read_runs
     from radgen_lib.analyses.reference_rows import reference_rows
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
 
     job, params = snakemake, snakemake.params
     parts = [
@@ -24,5 +24,6 @@ with open_job(snakemake) as card:
     ]
     rows = pd.concat(parts, ignore_index=True)
     write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     card.add(rows=len(rows))
     card.write(job.output.card)

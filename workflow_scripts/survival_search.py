@@ -5,7 +5,7 @@ from radgen_lib.core.job import open_job
 with open_job(snakemake) as card:
     from radgen_lib.analyses.read import read_runs, read_tables
     from radgen_lib.analyses.survival_search import search_rows
-    from radgen_lib.core.atomic import write_parquet
+    from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.config.cpdm import Protocol, Survival
 
     job, params = snakemake, snakemake.params
@@ -18,5 +18,6 @@ with open_job(snakemake) as card:
         seed=params.seed,
     )
     write_parquet(job.output.rows, rows)
+    write_csv(job.output.csv, rows)
     card.add(rows=len(rows))
     card.write(job.output.card)

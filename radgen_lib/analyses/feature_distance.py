@@ -178,7 +178,7 @@ def floor_rows(real_features: pd.DataFrame, keys: dict[str, Any], *, seed: int) 
     Halves hold half the patients each, so the floor of a distance that leans upward at small n stands a little high.
     """
     from radgen_lib.metrics.frechet import frechet_distance, real_floor
-    from radgen_lib.metrics.kid import kid_interval
+    from radgen_lib.metrics.kid import kid_floor
 
     names, _ = finite_columns(extractor_columns(real_features, keys["extractor"]), real_features)
     values = real_features[names].to_numpy(dtype=float)
@@ -189,24 +189,22 @@ def floor_rows(real_features: pd.DataFrame, keys: dict[str, Any], *, seed: int) 
     name = "frd" if keys["extractor"] == "radiomics" else "fid"
     singular = f"{RANK_NOTE}; " if len(z) // 2 <= z.shape[1] else ""
 
-    # The halves are handed over as row numbers, because the kernel distance asks whose rows they are.
-    def kid(i: np.ndarray, j: np.ndarray) -> float:
-        i, j = i.ravel(), j.ravel()
-        rng = make_rng(seed, "unused")
-        return kid_interval(z[i], z[j], patients[i], patients[j], draws=2, rng=rng).value
-
-    def frechet(i: np.ndarray, j: np.ndarray) -> float:
-        return frechet_distance(z[i.ravel()], z[j.ravel()], allow_singular=True).value
+    def frechet(a: np.ndarray, b: np.ndarray) -> float:
+        return frechet_distance(a, b, allow_singular=True).value
 
     rows = []
-    numbers = np.arange(len(z))[:, None]
-    for metric, distance, extra in (("kid", kid, ""), (name, frechet, singular)):
+    for metric, extra in (("kid", ""), (name, singular)):
         row: Row = {**keys, "arm": "floor", "generator": "real", "metric": metric}
         note = f"{extra}real against real, halves by patient"
         if not keep.any():
             rows.append(result_row(**row, reason="no feature varies over the real images"))
             continue
-        found = real_floor(numbers, patients, distance, halvings=HALVINGS, rng=make_rng(seed, "floor", metric))
+        rng = make_rng(seed, "floor", metric)
+        found = (
+            kid_floor(z, patients, halvings=HALVINGS, rng=rng)
+            if metric == "kid"
+            else real_floor(z, patients, frechet, halvings=HALVINGS, rng=rng)
+        )
         limits: Row = {"low": found.low, "high": found.high, "n": found.n, "interval": found.method}
         missing: Row = {} if np.isfinite(found.value) else {"reason": found.method}
         rows.append(result_row(**row, **limits, **missing, value=found.value, note=note))

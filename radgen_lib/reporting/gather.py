@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from radgen_lib.core.rows import RESULT_COLUMNS
+from radgen_lib.core.rows import RESULT_COLUMNS, result_frame, result_row
+from radgen_lib.reporting.facts import RunFacts
 
 Names = Sequence[Sequence[str]]
 GRID_PATIENTS = 8
 
 
 def gather_rows(files: Iterable[str | Path], root: Path) -> pd.DataFrame:
-    """Result rows of all analyses with the column ``source``: the file they came from, relative to ``root``."""
+    """Result rows of all analyses with the column ``source``: the CSV they stand in too, relative to ``root``."""
     parts = []
     for file in files:
-        rows = pd.read_parquet(file)
-        parts.append(rows.assign(source=Path(file).resolve().relative_to(root.resolve()).as_posix()))
+        shown = Path(file).resolve().relative_to(root.resolve()).with_suffix(".csv").as_posix()
+        parts.append(pd.read_parquet(file).assign(source=shown))
     found = [part for part in parts if len(part)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*RESULT_COLUMNS, "source"])
 
@@ -122,3 +123,17 @@ def frechet_bars(rows: pd.DataFrame) -> pd.DataFrame:
         name = f"{generator}, {condition} ({str(protocol).replace('_', ' ')})"
         bars.append({"name": name, "value": part["value"].mean(), "kind": "model"})
     return pd.DataFrame(bars, columns=["name", "value", "kind"])
+
+
+def cohort_rows(patients: pd.DataFrame, facts: RunFacts, source: str) -> pd.DataFrame:
+    """How many patients have the condition but no MRI: everyone who can be given a synthetic image (B.ABS1, B.ABS2)."""
+    eligible = int(((patients["n_images"] == 0) & patients["has_genes15"]).sum())
+    note = "patients with the 15 genes and no released projection; the paper counts those with 17 factors (754 - 28)"
+    rows = [
+        result_row(
+            item="B.ABS2", protocol=protocol, condition="genes15", metric="n_synthetic_patients", value=eligible,
+            n=eligible, interval="none: a count", note=note,
+        )
+        for protocol in facts.protocols
+    ]  # fmt: skip
+    return result_frame(rows).assign(source=source)

@@ -212,7 +212,7 @@ def _with_risk_groups(rows: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     tests = rows[(rows["item"] == "B.TC") & (rows["metric"] == "logrank_p")]
-    if (rows["item"] == "B.F2").any() or tests.empty:
+    if tests.empty:
         return rows
     return pd.concat([rows, tests.assign(item="B.F2")], ignore_index=True)
 

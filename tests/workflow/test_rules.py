@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ORDER = ["input", "output", "log", "benchmark", "params", "threads", "retries", "resources", "conda", "script"]
+ORDER = ["input", "output", "log", "benchmark", "conda", "threads", "retries", "resources", "params", "script"]
 RULES = {
     match[1]: match[0]
     for file in sorted((ROOT / "rules").glob("*.smk"))

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 _TINY = {"working_size": 32, "epochs": 16}
+_TINY_EDM = {
+    "channels": [8, 16, 16],
+    "attention_levels": [False, False, True],
+    "res_blocks": 1,
+    "sampling_steps": 4,
+}
 
 DEMO: dict[str, Any] = {
     "cohorts": {
@@ -17,12 +23,12 @@ DEMO: dict[str, Any] = {
             "rigorous": {"designs": ["grouped", "full"]},
         },
         "generators": {
-            "cpdm": {"options": {"width": 16, "sampler": "ddim", "sampling_steps": 20, **_TINY}},
-            "edm": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, **_TINY}},
-            "untrained": {"options": {"channels": [16, 32, 32], "sampling_steps": 8, "working_size": 32}},
-            "vae": {"options": {"working_size": 64, "epochs": 30}},
+            "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 12, **_TINY}},
+            "edm": {"options": {**_TINY_EDM, **_TINY}},
+            "untrained": {"options": {**_TINY_EDM, "working_size": 32}},
+            "vae": {"options": {"width": 0.25, "working_size": 64, "epochs": 40}},
         },
-        "sampling": {"draws_heldout": 4, "max_synthetic": 200},
+        "sampling": {"draws_heldout": 4, "max_synthetic": 240},
         "prediction": {
             "primary_tasks": ["er", "mut_TP53"],
             "primary_classifiers": ["logistic"],
@@ -41,9 +47,19 @@ MINI: dict[str, Any] = {
         **DEMO["cpdm"],
         "generators": {
             "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 4, "working_size": 16, "epochs": 2}},
-            "edm": {"options": {"channels": [8, 16, 16], "sampling_steps": 3, "working_size": 16, "epochs": 2}},
-            "untrained": {"options": {"channels": [8, 16, 16], "sampling_steps": 3, "working_size": 16}},
-            "vae": {"options": {"working_size": 64, "epochs": 2}},
+            "edm": {
+                "options": {
+                    "channels": [8, 16, 16],
+                    "sampling_steps": 2,
+                    "res_blocks": 1,
+                    "working_size": 16,
+                    "epochs": 2,
+                }
+            },
+            "untrained": {
+                "options": {"channels": [8, 16, 16], "sampling_steps": 2, "res_blocks": 1, "working_size": 16}
+            },
+            "vae": {"options": {"width": 0.125, "working_size": 32, "epochs": 2}},
         },
         "sampling": {"draws_heldout": 2, "max_synthetic": 40},
         "prediction": {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from radgen_lib.core.config.load import as_tree, defaults, load_config, merge, resolve
 from radgen_lib.core.config.pages import pages, write_pages
 from radgen_lib.core.errors import ConfigError

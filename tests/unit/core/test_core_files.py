@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from radgen_lib.core.atomic import atomic_path, write_array, write_csv, write_json, write_table
 from radgen_lib.core.digest import code_digest, file_sha256, source_digest, value_digest
 from radgen_lib.core.errors import data_error

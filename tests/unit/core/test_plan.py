@@ -10,6 +10,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from radgen_lib.core.config.load import load_config, resolve
 from radgen_lib.core.layout import Layout
 from radgen_lib.core.plan import chunks, generator_options, protocol_folds, synthetic_folds

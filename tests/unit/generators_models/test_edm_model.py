@@ -151,6 +151,19 @@ def test_guidance_extrapolates_from_the_null_condition(untrained, toy):
     assert float((at[1.0] - at[0.0]).abs().max()) > 0.01
 
 
+def test_guidance_stops_where_noise_is_low(make, toy):
+    """Rows computed per call: twice the batch above ``guidance_from``, once below."""
+    rows: dict[float, int] = {}
+    generator = make("edm:UntrainedDiffusion", **{**TINY, "sampling_steps": 6, "guidance_from": 0.5})
+    generator.fit(toy, FitContext(seed=0))
+    generator.network.register_forward_pre_hook(
+        lambda module, inputs: rows.update({float(inputs[1][0]): len(inputs[0])})
+    )
+    generator.sample(toy.conditions[:2], [0, 1])
+    assert len(rows) == 6 and min(rows) < 0.5 < max(rows)
+    assert all(count == (4 if sigma >= 0.5 else 2) for sigma, count in rows.items())
+
+
 def test_untrained_images_carry_the_condition(untrained, make, toy):
     """Same noise, other condition: at least a tenth of the pixel variance; every single feature moves the image."""
     conditions = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)

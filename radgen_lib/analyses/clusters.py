@@ -1,0 +1,93 @@
+"""Do the published subgroups form clusters in image features (B.F2)? Silhouette with interval and permutation test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.analyses.resampling import banded, patient_weights
+from radgen_lib.analyses.runs import Run, extractor_columns, featured_runs
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.core.seeds import make_rng
+
+ITEM, TASK, COMPONENTS, FEWEST = "B.F2", "subgroup", 2, 5
+
+
+def cluster_rows(
+    patients: pd.DataFrame, runs: Iterable[Run], *, name: str, primary: str, permutations: int, draws: int, seed: int
+) -> pd.DataFrame:
+    """Silhouette of the two subgroups on the first two principal components of the primary generator's images.
+
+    The components describe the very patients that are scored (a picture, not a prediction), so the test against
+    permuted labels, not the level, says whether there are clusters. patients: patient, subgroup (1, 0 or NaN).
+    """
+    rows = []
+    for (condition, generator), table in featured_runs(list(runs)).items():
+        if generator != primary or condition != "genes15":
+            continue
+        keys = {
+            "item": ITEM, "protocol": name, "condition": condition, "generator": generator, "arm": "synthetic",
+            "extractor": "radiomics", "task": TASK, "model": "pca",
+        }  # fmt: skip
+        points, labels = _points(table, patients)
+        if min((labels == 0).sum(), (labels == 1).sum()) < FEWEST:
+            reason = f"fewer than {FEWEST} patients with synthetic images in a subgroup"
+            rows.append(result_row(**keys, metric="cluster_silhouette", n=len(labels), reason=reason))
+            continue
+        rows += _scored(points, labels, keys, permutations, draws, seed)
+    if not rows:
+        reason = f"no synthetic images of {primary} from genes15"
+        rows.append(result_row(item=ITEM, protocol=name, task=TASK, metric="cluster_silhouette", reason=reason))
+    return result_frame(rows)
+
+
+def _points(table: pd.DataFrame, patients: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Components [n, 2] and labels [n] of labelled patients, from one fold's synthetic images."""
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    images = table[table["kind"] == "synthetic"]
+    fold = "full" if (images["fold"] == "full").any() else images["fold"].iloc[0] if len(images) else ""
+    labelled = images[images["fold"] == fold].merge(patients[["patient", TASK]].dropna(), on="patient")
+    values = labelled[extractor_columns(labelled, "radiomics")].to_numpy(dtype=float)
+    values = values[:, np.isfinite(values).all(axis=0) & (values.std(axis=0) > 0)] if len(values) else values
+    if len(values) <= COMPONENTS or values.shape[1] < COMPONENTS:
+        return np.empty((0, COMPONENTS)), np.empty(0)
+    return PCA(COMPONENTS, svd_solver="full").fit_transform(StandardScaler().fit_transform(values)), labelled[
+        TASK
+    ].to_numpy(dtype=int)
+
+
+def silhouette(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Silhouette of each point for two groups (Rousseeuw 1987), from distances [n, n]; equals scikit-learn's."""
+    member = np.stack([labels == 0, labels == 1]).astype(float)
+    sums, sizes = distance @ member.T, member.sum(axis=1)
+    own = labels.astype(int)
+    index = np.arange(len(own))
+    a = sums[index, own] / np.maximum(sizes[own] - 1, 1)
+    b = sums[index, 1 - own] / sizes[1 - own]
+    top = np.maximum(a, b)
+    return np.where(top > 0, (b - a) / np.where(top > 0, top, 1), 0.0)
+
+
+def _scored(
+    points: np.ndarray, labels: np.ndarray, keys: dict[str, str], permutations: int, draws: int, seed: int
+) -> list[dict[str, object]]:
+    distance = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
+    scores = silhouette(distance, labels)
+    rng = make_rng(seed, ITEM, keys["protocol"], keys["generator"])
+    weights = patient_weights(len(scores), draws, seed, ITEM, keys["protocol"], keys["generator"])
+    found = banded(scores.mean(), weights @ scores / weights.sum(axis=1), len(scores))
+    null = np.array([silhouette(distance, rng.permutation(labels)).mean() for _ in range(permutations)])
+    p = (1 + (null >= scores.mean()).sum()) / (1 + permutations)
+    events = int((labels == 1).sum())
+    common = {**keys, "note": "components were fitted on the patients they show"}
+    return [
+        result_row(**common, **found, metric="cluster_silhouette", events=events),
+        result_row(
+            **common, metric="cluster_p", value=float(p), n=len(labels), events=events,
+            interval=f"none: p of {permutations} permutations of the labels",
+        ),
+    ]  # fmt: skip
