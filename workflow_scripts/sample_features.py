@@ -13,8 +13,8 @@ with open_job(snakemake) as card:
 
     job, params = snakemake, snakemake.params
     index = pd.read_parquet(job.input.index)
-    keys = [name for name in ("row", "image_index", "patient") if name in index]
-    rows = index["row" if "row" in index else "image_index"]
+    keys = ["row"] if "row" in index else ["image_index", "patient"]
+    rows = index[keys[0]]
     features, status = feature_tables(
         np.load(job.input.samples, mmap_mode="r")[rows.to_numpy()],
         binning=params.binning,

@@ -79,7 +79,7 @@ def train_fold(
         recipe.class_path, recipe.accepted(), image_size=recipe.image_size, n_conditions=len(names)
     )
     generator.fit(data, context)
-    return FittedGenerator(generator, scaler, names)
+    return FittedGenerator(generator, scaler, names, np.stack([raw.min(axis=0), raw.max(axis=0)]))
 
 
 def train_folds(

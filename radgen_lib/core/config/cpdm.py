@@ -102,12 +102,12 @@ def _generator(name: str, **options: Any) -> GeneratorBlock:
 
 GENERATORS = {
     "cpdm": _generator("cpdm:PublishedDiffusion", width=128, timesteps=1500, loss="l2", epochs=1100),
-    "edm": _generator("edm:EDMDiffusion", channels=[64, 128, 256], epochs=1100, sampling_steps=18),
+    "edm": _generator("edm:EDMDiffusion", channels=[64, 128, 256, 256], epochs=1100, sampling_steps=18),
     "vae": _generator("vae:PublishedVAE", epochs=70),
     "pca_ridge": _generator("baselines:PCARidge"),
     "nearest": _generator("baselines:NearestPatient"),
     "mean": _generator("baselines:MeanImage"),
-    "untrained": _generator("edm:UntrainedDiffusion", channels=[64, 128, 256], sampling_steps=18),
+    "untrained": _generator("edm:UntrainedDiffusion", channels=[64, 128, 256, 256], sampling_steps=18),
     "noise": _generator("baselines:UniformNoise"),
 }
 

@@ -9,7 +9,7 @@ _TINY_EDM = {
     "channels": [8, 16, 16],
     "attention_levels": [False, False, True],
     "res_blocks": 1,
-    "sampling_steps": 4,
+    "sampling_steps": 6,
 }
 
 DEMO: dict[str, Any] = {
@@ -24,7 +24,7 @@ DEMO: dict[str, Any] = {
         },
         "generators": {
             "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 12, **_TINY}},
-            "edm": {"options": {**_TINY_EDM, **_TINY}},
+            "edm": {"options": {**_TINY_EDM, **_TINY, "learning_rate": 0.002}},
             "untrained": {"options": {**_TINY_EDM, "working_size": 32}},
             "vae": {"options": {"width": 0.25, "working_size": 64, "epochs": 40}},
         },

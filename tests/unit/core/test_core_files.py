@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,7 @@ def test_a_failed_write_leaves_the_earlier_file_and_no_rest(tmp_path: Path) -> N
         path.write_text("half")
         raise OSError(errno.ENOSPC, "disk full")
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_tables_and_arrays_come_back_as_written(tmp_path: Path) -> None:
