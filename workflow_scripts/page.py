@@ -6,7 +6,6 @@ from pathlib import Path
 from radgen_lib.core.job import open_job
 
 with open_job(snakemake):
-    import pandas as pd
     import yaml
 
     from radgen_lib.core.atomic import write_text
@@ -14,6 +13,7 @@ with open_job(snakemake):
     from radgen_lib.reporting.facts import ReportFacts
     from radgen_lib.reporting.model_card import model_card
     from radgen_lib.reporting.page import write_report
+    from radgen_lib.reporting.tables import read_table
 
     job, config = snakemake, snakemake.params.config
     folder = Path(job.output.page).parent
@@ -30,7 +30,7 @@ with open_job(snakemake):
     )
     write_report(
         folder,
-        tables={Path(path).stem: pd.read_csv(path, keep_default_na=True) for path in job.input.tables},
+        tables={Path(path).stem: read_table(Path(path)) for path in job.input.tables},
         figures={Path(path).stem: Path(path).read_bytes() for path in job.input.figures},
         facts=facts,
     )

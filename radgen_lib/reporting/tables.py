@@ -236,3 +236,16 @@ def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> list[Path]
     for path, table in zip(paths, tables.values(), strict=True):
         write_csv(path, table)
     return paths
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table as :func:`write_tables` wrote it: numbers are floats (NaN where empty), everything else text."""
+    import pandas as pd
+
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    groups = [name.removesuffix("_low") for name in table.columns if name.endswith("_low")]
+    numbers = ["published", *groups, *(f"{g}_{part}" for g in groups for part in ("low", "high", "n", "events"))]
+    for name in numbers:
+        if name in table:
+            table[name] = pd.to_numeric(table[name])
+    return table

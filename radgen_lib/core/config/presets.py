@@ -23,7 +23,7 @@ DEMO: dict[str, Any] = {
             "rigorous": {"designs": ["grouped", "full"]},
         },
         "generators": {
-            "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 12, **_TINY}},
+            "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 12, "learning_rate": 0.002, **_TINY}},
             "edm": {"options": {**_TINY_EDM, **_TINY, "learning_rate": 0.002}},
             "untrained": {"options": {**_TINY_EDM, "working_size": 32}},
             "vae": {"options": {"width": 0.25, "working_size": 64, "epochs": 40}},
