@@ -75,7 +75,7 @@ rule splits:
     params:
         seed=CONFIG.seed,
         splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
-        tasks=CPDM["prediction"]["tasks"],
+        tasks=[*CPDM["prediction"]["tasks"], "survival", "survival_subgroup"],
         code=code_digest("radgen_lib.cohort.splits"),
     script:
         "../workflow_scripts/splits.py"

@@ -8,28 +8,52 @@ import importlib.util
 import json
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 LIBRARY = Path(__file__).resolve().parents[1]
 UNCOUNTED = tuple(f"radgen_lib.core.{name}" for name in ("config", "errors", "job", "progress", "provenance", "stop"))
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list) or not body or not isinstance(body[0], ast.Expr):
-            continue
-        if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-            body[0].value.value = ""
-    return tree
+class _Source(NamedTuple):
+    digest: str
+    imports: frozenset[str]
+
+
+def _docstring(node: ast.AST) -> ast.Constant | None:
+    """The text that stands alone at the top of a block, where there is one."""
+    body = getattr(node, "body", None)
+    if not isinstance(body, list) or not body or not isinstance(body[0], ast.Expr):
+        return None
+    first = body[0].value
+    return first if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
 
 
 @cache
-def source_digest(path: Path) -> str:
-    """Digest of one Python file's syntax tree: comments, docstrings and formatting do not count."""
-    tree = _without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+def read_source(path: Path) -> _Source:
+    """Digest of one Python file's syntax tree, and the modules of radgen it imports, at its top or inside functions.
+
+    Comments, docstrings and formatting do not count. One parse and one walk give both: every ``snakemake`` call, and
+    every job, reads all files of the library.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports: set[str] = set()
+    for node in ast.walk(tree):
+        imports.update(name for name in _imported(node) if name.split(".")[0] == LIBRARY.name)
+        text = _docstring(node)
+        if text is not None:
+            text.value = ""
+    return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imports))
 
 
+@cache
 def _module_file(module: str) -> Path | None:
     """File of a module, or None for a package of nothing and for modules that are not there."""
     if module.split(".")[0] == LIBRARY.name:
@@ -44,18 +68,6 @@ def _module_file(module: str) -> Path | None:
 
 
 @cache
-def _library_imports(path: Path) -> frozenset[str]:
-    """Modules of radgen that a file imports, at its top or inside functions."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(name for name in found if name.split(".")[0] == LIBRARY.name)
-
-
 def code_digest(*modules: str, files: tuple[str, ...] = ()) -> str:
     """Digest of what a rule runs: the named modules, everything of radgen they import, and named data files.
 
@@ -72,8 +84,9 @@ def code_digest(*modules: str, files: tuple[str, ...] = ()) -> str:
             if module in modules:
                 raise FileNotFoundError(f"{module}: no such module for a code digest")
             continue
-        parts.add(f"{module}:{source_digest(path)}")
-        new = {name for name in _library_imports(path) if not name.startswith(UNCOUNTED)} - seen
+        source = read_source(path)
+        parts.add(f"{module}:{source.digest}")
+        new = {name for name in source.imports if not name.startswith(UNCOUNTED)} - seen
         seen |= new
         waiting += sorted(new)
     for place in files:

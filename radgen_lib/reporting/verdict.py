@@ -35,7 +35,7 @@ def judge(
     """
     if not math.isfinite(published):
         return Verdict("no published value")
-    recomputed = tolerance is not None and math.isfinite(value)
+    recomputed = tolerance is not None
     if preset != CLAIMING_PRESET and not recomputed:
         return Verdict(f"not claimed ({preset} preset)")
     if invalid:

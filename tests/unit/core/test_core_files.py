@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radgen_lib.core.atomic import atomic_path, write_array, write_csv, write_json, write_table
-from radgen_lib.core.digest import code_digest, file_sha256, source_digest, value_digest
+from radgen_lib.core.digest import code_digest, file_sha256, read_source, value_digest
 from radgen_lib.core.errors import data_error
 from radgen_lib.core.provenance import Card
 from radgen_lib.core.rows import KEYS, result_frame, result_row
@@ -70,8 +70,17 @@ def test_digest_ignores_comments_docstrings_and_formatting(tmp_path: Path) -> No
     first.write_text('def f(x):\n    """Doc."""\n    return x + 1\n')
     second.write_text('# note\ndef f( x ):\n    """Other doc."""\n\n    return (x + 1)  # here\n')
     third.write_text('def f(x):\n    """Doc."""\n    return x + 2\n')
-    assert source_digest(first) == source_digest(second)
-    assert source_digest(first) != source_digest(third)
+    assert read_source(first) == read_source(second)
+    assert read_source(first).digest != read_source(third).digest
+
+
+def test_imports_are_found_at_the_top_and_inside_functions(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text(
+        "import numpy, radgen_lib.core.seeds\nfrom pandas import NA\ndef f():\n    from radgen_lib.omics import conditions\n"
+    )
+    found = {"radgen_lib.core.seeds", "radgen_lib.omics", "radgen_lib.omics.conditions"}
+    assert read_source(file).imports == found
 
 
 def test_code_digest_follows_imports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -85,9 +94,12 @@ def test_code_digest_follows_imports(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr("radgen_lib.core.digest.LIBRARY", package)
     import radgen_lib.core.digest as digest
 
+    def forget() -> None:
+        for cached in (digest.read_source, digest._module_file, digest.code_digest):
+            cached.cache_clear()
+
     def fresh() -> str:
-        digest.source_digest.cache_clear()
-        digest._library_imports.cache_clear()
+        forget()
         return code_digest("radgen_lib.room.top")
 
     before = fresh()
@@ -97,8 +109,7 @@ def test_code_digest_follows_imports(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert fresh() != before
     with pytest.raises(FileNotFoundError, match="no such module"):
         code_digest("radgen_lib.room.gone")
-    digest.source_digest.cache_clear()
-    digest._library_imports.cache_clear()
+    forget()
 
 
 def test_value_digest_does_not_depend_on_key_order() -> None:
