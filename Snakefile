@@ -15,7 +15,8 @@ from radgen_lib.core.config.load import as_tree, resolve
 from radgen_lib.core.digest import code_digest
 from radgen_lib.core.errors import RadgenError
 from radgen_lib.core.layout import COHORT_FILES, TABLES, Layout
-from radgen_lib.core.plan import generator_options, synthetic_folds
+from radgen_lib.core.plan import generator_options
+from radgen_lib.generators.base import check_generators
 from radgen_lib.sources.registry import load_registry
 
 
@@ -25,6 +26,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 try:
     CONFIG = resolve(config, workflow.config_settings.overwrite_config)
     SOURCES = load_registry(CONFIG.registry)
+    check_generators(CONFIG)
 except RadgenError as error:
     raise WorkflowError(str(error)) from None
 

@@ -40,7 +40,7 @@ rule train_generator:
         image_size=CPDM["image_size"],
         deterministic=CONFIG.deterministic,
         preset=CONFIG.preset,
-        code=lambda w: LAYOUT.generator_digest(w.generator),
+        code=lambda w: LAYOUT.generator_digest(w.generator, "training"),
     script:
         "../workflow_scripts/train_generator.py"
 
@@ -77,7 +77,7 @@ rule sample_images:
         sampling=CPDM["sampling"],
         primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,
         class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
-        code=lambda w: LAYOUT.generator_digest(w.generator),
+        code=lambda w: LAYOUT.generator_digest(w.generator, "sampling"),
     script:
         "../workflow_scripts/sample_images.py"
 

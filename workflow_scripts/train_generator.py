@@ -21,7 +21,7 @@ with open_job(snakemake) as card:
         device=device_for(params.class_path, job.config["device"]),
         deterministic=params.deterministic,
         threads=job.threads,
-        resume=Path(job.config["resume"]) / job.wildcards.cohort,
+        resume=Path(job.config["resume"]) / job.wildcards.cohort / job.wildcards.protocol,
         tensorboard=Path("logs/tensorboard") / "/".join(map(str, job.wildcards)),
     )
     fitted, figures = train_folds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def cluster_rows(
     for (condition, generator), table in featured_runs(list(runs)).items():
         if generator != primary or condition != "genes15":
             continue
-        keys = {
+        keys: dict[str, Any] = {
             "item": ITEM, "protocol": name, "condition": condition, "generator": generator, "arm": "synthetic",
             "extractor": "radiomics", "task": TASK, "model": "pca",
         }  # fmt: skip
@@ -73,7 +74,7 @@ def silhouette(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _scored(
-    points: np.ndarray, labels: np.ndarray, keys: dict[str, str], permutations: int, draws: int, seed: int
+    points: np.ndarray, labels: np.ndarray, keys: dict[str, Any], permutations: int, draws: int, seed: int
 ) -> list[dict[str, object]]:
     distance = np.linalg.norm(points[:, None] - points[None, :], axis=-1)
     scores = silhouette(distance, labels)

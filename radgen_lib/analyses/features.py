@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.core.errors import RadgenError
-from radgen_lib.imaging.radiomics import radiomic_features
+from radgen_lib.imaging.radiomics import Binning, radiomic_features
 from radgen_lib.metrics.encoders import WeightsMissing, encoder_features
 
 
@@ -24,7 +24,7 @@ def unit_images(images: np.ndarray, *, clamp: bool) -> np.ndarray:
 def feature_tables(
     images: np.ndarray,
     *,
-    binning: str,
+    binning: Binning,
     clamp: bool,
     encoders: Sequence[str],
     weights: Path | None,

@@ -36,13 +36,18 @@ def reference_rows(
     Arms: copy (best training image of the same patient), same_patient (their median), other_patient (best training
     image of anybody else), mean_image (mean training image), noise (uniform), model (a generator's draws).
 
-    images: uint8 [n, H, W]; series: image_index, patient. References are images outside ``test_images`` (the published
-    single split). Generators appear in every design in which the test image was held out.
+    images: uint8 [n, H, W]; series: image_index, patient, one row a usable image. References are images outside
+    ``test_images`` (the published single split); a test image that is not in ``series`` is a row with the reason.
+    Generators appear in every design in which the test image was held out.
     """
     rows: list[Row] = []
     owner = series.set_index("image_index")["patient"]
     for index in test_images:
-        rows += _one_image(images, owner, index, test_images, name=name, seed=seed)
+        if index in owner.index:
+            rows += _one_image(images, owner, index, test_images, name=name, seed=seed)
+        else:
+            absent: Row = {"item": ITEM, "protocol": name, "task": f"image {index}", "metric": "pixelrow_frechet"}
+            rows.append(result_row(**absent, reason="the cohort has no such image, or could not use it"))
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for run in runs:
         table = pair_table(images, run, splits[splits["image_index"].isin(test_images)], clamp=clamp)
@@ -63,7 +68,7 @@ def _one_image(
     from radgen_lib.metrics.frechet import pixelrow_frechet
 
     real = unit_images(images, clamp=True)
-    training = [i for i in range(len(images)) if i not in tests]
+    training = [i for i in sorted(owner.index) if i not in tests]  # images that could not be used have no owner
     copies = {i: pixelrow_frechet(real[index], real[i]) for i in training}
     same = np.array([v for i, v in copies.items() if owner[i] == owner[index]])
     other = np.array([v for i, v in copies.items() if owner[i] != owner[index]])

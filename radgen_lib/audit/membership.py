@@ -33,11 +33,12 @@ def membership_counts(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Patients [p], and over all folds how often member i is nearer than non-member j (ties half), and how often asked.
 
-    Members have a training image in the fold; non-members are held out and have none. Pairs are compared inside a
-    fold only. Returns names, wins [p, p] and pairs [p, p].
+    ``owners``: patient of each image, "" where an image could not be used. Members have a training image in the fold;
+    non-members are held out and have none. Pairs are compared inside a fold only. Returns names, wins [p, p] and
+    pairs [p, p].
     """
     by_name = {fold.name: fold for fold in folds}
-    names = np.unique(owners)
+    names = np.unique(owners[owners != ""])
     place = {str(name): i for i, name in enumerate(names)}
     wins, pairs = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
     for one in found:

@@ -44,7 +44,7 @@ def memorisation_rows(
 
     Args:
         run: samples of kinds "heldout" and "synthetic" (build it with ``kinds=memorisation.KINDS``).
-        images: uint8 [all images, H, W]; series: image_index and patient of each.
+        images: uint8 [all images, H, W]; series: image_index and patient of each usable one.
         splits: splits.parquet; draws: bootstrap draws; seed: root seed.
 
     The rows per distance: ``nearest_ratio`` (distance of synthetic images to the nearest training image over that of
@@ -54,7 +54,9 @@ def memorisation_rows(
     condition_patient, training_image, training_patient, rmse, correlation), the ten closest of each design.
     """
     real = images.astype(np.float64) / 255.0
-    owners = series.set_index("image_index")["patient"].astype(str).reindex(range(len(images))).to_numpy()
+    # An image that could not be used is in the stack but in no fold; it belongs to nobody.
+    patients = series.set_index("image_index")["patient"].astype(str)
+    owners = patients.reindex(range(len(images)), fill_value="").to_numpy()
     rows: list[dict[str, Any]] = []
     pairs = []
     for design, folds in design_folds(splits).items():

@@ -39,7 +39,7 @@ class Synthesis(NamedTuple):
     notes: tuple[str, ...]
 
 
-def add_parser(subparsers: argparse._SubParsersAction) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser("synthesize", help="images of new patients", description=__doc__)
     parser.add_argument(

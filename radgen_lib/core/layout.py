@@ -75,10 +75,10 @@ class Layout:
             return []
         return synthetic_folds(self.folds(cohort, protocol, chunk), self.config.cpdm.sampling.synthetic_repeats)
 
-    def generator_digest(self, generator: str) -> str:
-        """Digest of the code behind one generator: its own module, training, sampling, and what they import."""
+    def generator_digest(self, generator: str, stage: str) -> str:
+        """Digest of the code behind one generator in one stage (``training``, ``sampling``), imports included."""
         module = self.config.cpdm.generators[generator].class_path.split(":")[0]
-        return code_digest(module, "radgen_lib.generators.training", "radgen_lib.generators.sampling")
+        return code_digest(module, f"radgen_lib.generators.{stage}")
 
     def run_names(self, cohort: str, protocol: str) -> list[list[str]]:
         """``[condition, generator, chunk]`` of every training job, as plain values for params."""

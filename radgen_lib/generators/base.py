@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,9 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from radgen_lib.core.config.model import Config
 from radgen_lib.core.errors import ConfigError
+from radgen_lib.core.plan import generator_options
 
 State = dict[str, np.ndarray]
+SWITCHES = ("batch_size", "start_noise")
 
 
 class Options(BaseModel):
@@ -114,11 +117,17 @@ def generator_class(path: str) -> type[Generator]:
     return found
 
 
-def build_generator(path: str, options: dict[str, Any], *, image_size: int, n_conditions: int) -> Generator:
-    """Build a generator from its config block; bad options raise ConfigError with key, value and what is allowed."""
+def accepted_options(path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` without the protocol's training switches (:data:`SWITCHES`) that the class does not take."""
+    known = generator_class(path).Options.model_fields
+    return {key: value for key, value in options.items() if key in known or key not in SWITCHES}
+
+
+def checked_options(path: str, options: Mapping[str, Any]) -> Options:
+    """The class's own options object; bad ones raise ConfigError with key, value and what is allowed."""
     kind = generator_class(path)
     try:
-        checked = kind.Options(**options)
+        return kind.Options(**options)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -126,7 +135,20 @@ def build_generator(path: str, options: dict[str, Any], *, image_size: int, n_co
             f"options of generator {path}: {key} = {first.get('input')!r}: {first['msg']}. "
             f"Allowed keys: {', '.join(kind.Options.model_fields)}"
         ) from error
-    return kind(checked, image_size=image_size, n_conditions=n_conditions)
+
+
+def check_generators(config: Config) -> None:
+    """Import every generator class that a protocol runs and check its options; raises ConfigError before any job."""
+    for protocol, block in config.cpdm.protocols.items():
+        for name in block.generators:
+            path = config.cpdm.generators[name].class_path
+            checked_options(path, accepted_options(path, generator_options(config, protocol, name)))
+
+
+def build_generator(path: str, options: Mapping[str, Any], *, image_size: int, n_conditions: int) -> Generator:
+    """Build a generator from its config block; bad options raise ConfigError (:func:`checked_options`)."""
+    checked = checked_options(path, options)
+    return generator_class(path)(checked, image_size=image_size, n_conditions=n_conditions)
 
 
 def device_for(path: str, wanted: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -116,8 +116,7 @@ class EDMDiffusion(Generator):
         """A network of these options with first weights by ``seed``."""
         from radgen_lib.generators.edm_network import PreconditionedUNet
 
-        made = build_seeded(seed, lambda: PreconditionedUNet(self.options, self.size, self.n_conditions))
-        return cast("PreconditionedUNet", made)
+        return build_seeded(seed, lambda: PreconditionedUNet(self.options, self.size, self.n_conditions))
 
     def fit(self, data: TrainingData, context: FitContext) -> None:
         """Train on images resized to the working size."""

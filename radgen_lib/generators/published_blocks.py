@@ -32,7 +32,8 @@ class StandardisedConv(nn.Conv2d):
     def fixed(self) -> nn.Module:
         """A plain convolution with the weights as they are used now: the same result without standardising again."""
         # without torch's random first weights, which would draw from the global state
-        conv = skip_init(nn.Conv2d, self.in_channels, self.out_channels, 3, padding=1, device=self.weight.device)
+        channels, device = (self.in_channels, self.out_channels), self.weight.device
+        conv: nn.Module = skip_init(nn.Conv2d, *channels, 3, padding=1, device=device)  # type: ignore[no-untyped-call]
         weights = {**self.state_dict(), "weight": standardised(self.weight).detach()}
         conv.load_state_dict(weights)
         return conv

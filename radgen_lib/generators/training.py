@@ -14,9 +14,9 @@ import pandas as pd
 from radgen_lib.core.digest import value_digest
 from radgen_lib.core.errors import DataError
 from radgen_lib.core.seeds import derive_seed
-from radgen_lib.generators.base import FitContext, TrainingData, build_generator, generator_class
+from radgen_lib.generators.base import FitContext, TrainingData, accepted_options, build_generator
 from radgen_lib.generators.store import FittedGenerator
-from radgen_lib.omics.conditions import ConditionScaler
+from radgen_lib.omics.conditions import ConditionScaler, Method
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,12 @@ class Recipe:
     class_path: str
     options: Mapping[str, Any]
     condition: str
-    scaling: str
+    scaling: Method
     image_size: int = 128
 
     def accepted(self) -> dict[str, Any]:
         """The options that the class takes; ``batch_size`` and ``start_noise`` of the protocol drop out elsewhere."""
-        known = generator_class(self.class_path).Options.model_fields
-        beneath = {"batch_size", "start_noise"}
-        return {key: value for key, value in self.options.items() if key in known or key not in beneath}
+        return accepted_options(self.class_path, self.options)
 
 
 def fold_images(splits: pd.DataFrame, fold: str, role: str) -> np.ndarray:

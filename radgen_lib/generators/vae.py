@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -70,7 +70,7 @@ class PublishedVAE(Generator):
         """A network of these options with first weights by ``seed``."""
         from radgen_lib.generators.vae_network import VAENetwork
 
-        return cast("VAENetwork", build_seeded(seed, lambda: VAENetwork(self.options, self.size, self.n_conditions)))
+        return build_seeded(seed, lambda: VAENetwork(self.options, self.size, self.n_conditions))
 
     def fit(self, data: TrainingData, context: FitContext) -> None:
         """Train on images resized to the working size."""

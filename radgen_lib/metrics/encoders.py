@@ -150,7 +150,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     # torch.load reads tensors only (weights_only) and refuses everything else with this class of errors.
-    faults = (OSError, EOFError, RuntimeError, torch.serialization.pickle.UnpicklingError, SafetensorError)
+    refused = torch.serialization.pickle.UnpicklingError  # type: ignore[attr-defined]
+    faults = (OSError, EOFError, RuntimeError, refused, SafetensorError)
     try:
         if path.suffix == ".safetensors":
             found: Any = load_file(path)

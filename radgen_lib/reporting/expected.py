@@ -14,7 +14,7 @@ from radgen_lib.reporting.pivot import KEY_COLUMNS, Line, Row
 from radgen_lib.reporting.published import pixelrow_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 TASKS = ("er", "subgroup", "mut_TP53", "mut_PIK3CA", "mut_CDH1")
 EXTRACTORS = ("radiomics", "vgg16", "resnet50", "inception")
@@ -108,7 +108,7 @@ def _named(tests: Iterable[tuple[str, str]]) -> Iterator[Cell]:
         yield Cell({"task": name, "metric": name}, {}, anywhere=patterns)
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[[RunFacts], Iterable[Cell]]] = {
     "B.TA": _image_quality,
     "B.TB": _prediction,
     "B.TC": _survival,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,8 @@ def pair_images(
     pairs: pd.DataFrame, names: Names, samples: Sequence[str], images: np.ndarray, most: int = 8
 ) -> tuple[np.ndarray, np.ndarray, list[float], list[str]]:
     """Synthetic images and their nearest training images of the closest pairs that no copying generator made."""
-    empty = (np.empty((0, *images.shape[1:])), np.empty((0, *images.shape[1:])), [], [])
+    none = np.empty((0, *images.shape[1:]))
+    empty: tuple[np.ndarray, np.ndarray, list[float], list[str]] = (none, none.copy(), [], [])
     if not len(pairs):
         return empty
     # A generator that returns training images has distance zero by design; its pairs show nothing.
@@ -128,7 +130,7 @@ def frechet_bars(rows: pd.DataFrame) -> pd.DataFrame:
 def cohort_rows(patients: pd.DataFrame, facts: RunFacts, source: str) -> pd.DataFrame:
     """How many patients have the condition but no MRI: everyone who can be given a synthetic image (B.ABS1, B.ABS2)."""
     eligible = int(((patients["n_images"] == 0) & patients["has_genes15"]).sum())
-    keys = {"item": "B.ABS2", "condition": "genes15", "metric": "n_synthetic_patients"}
+    keys: dict[str, Any] = {"item": "B.ABS2", "condition": "genes15", "metric": "n_synthetic_patients"}
     unreleased = "726 = 754 patients with 17 factors less 28 with images; the table of 754 was never released"
     rows = []
     for protocol in facts.protocols:

@@ -35,7 +35,10 @@ class Protocol(Block):
     conditions: Annotated[list[Condition], Field(min_length=1, description="What images are conditioned on")]
     generators: Annotated[list[str], Field(min_length=1, description="Names of blocks under `generators`")]
     primary: Annotated[str, Field(description="Generator of the shuffled-condition arm and the headline rows")]
-    split_unit: Annotated[Literal["image", "patient"], Field(description="B-W01 what folds keep apart")]
+    split_unit: Annotated[
+        Literal["image", "patient"],
+        Field(description="B-W01 what averages and audits keep apart; folds come from `designs`"),
+    ]
     frechet_headline: Annotated[
         Literal["pixelrow_best_of_draws", "kid"], Field(description="B-W02 the number called FID in the summary")
     ]
@@ -97,18 +100,26 @@ RIGOROUS = Protocol(
 
 
 def _generator(name: str, **options: Any) -> GeneratorBlock:
-    return GeneratorBlock(**{"class": f"radgen_lib.generators.{name}", "options": options})
+    return GeneratorBlock.model_validate({"class": f"radgen_lib.generators.{name}", "options": options})
 
 
 GENERATORS = {
     "cpdm": _generator("cpdm:PublishedDiffusion", width=128, timesteps=1500, loss="l2", epochs=1100),
     "edm": _generator("edm:EDMDiffusion", channels=[64, 128, 256, 256], epochs=1100, sampling_steps=18),
-    "vae": _generator("vae:PublishedVAE", epochs=70),
+    "vae": _generator("vae:PublishedVAE", epochs=70, batch_size=27),
     "pca_ridge": _generator("baselines:PCARidge"),
     "nearest": _generator("baselines:NearestPatient"),
     "mean": _generator("baselines:MeanImage"),
     "untrained": _generator("edm:UntrainedDiffusion", channels=[64, 128, 256, 256], sampling_steps=18),
     "noise": _generator("baselines:UniformNoise"),
+}
+
+CLEAN = {
+    "split_unit": "patient",
+    "fit_scope": "train",
+    "threshold_from": "train",
+    "evaluation": "nested_cv",
+    "survival_selection": "prespecified",
 }
 
 
@@ -117,7 +128,8 @@ class Sampling(Block):
 
     draws_heldout: Annotated[int, Field(ge=1, le=100, description="Images per held-out patient's condition")] = 10
     synthetic_repeats: Annotated[
-        int, Field(ge=1, le=50, description="Grouped repeats whose generators draw images of patients without MRI")
+        int,
+        Field(ge=1, le=50, description="Grouped repeats whose generators draw patients without MRI (the costly part)"),
     ] = 1
     max_synthetic: Annotated[
         int | None,
@@ -174,7 +186,9 @@ class Cpdm(Block):
     genes: Annotated[
         list[str], Field(min_length=1, description="Condition `genes15`; columns of the expression table")
     ] = list(GENES)
-    folds_per_job: Annotated[int | Literal["all"], Field(description="Folds that one training job takes, or `all`")] = 1
+    folds_per_job: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["all"], Field(description="Folds that one training job takes, or `all`")
+    ] = 1
     encoders: Annotated[list[Extractor], Field(description="Feature spaces beside radiomics that are tried")] = [
         "vgg16", "resnet50", "inception", "radimagenet",
     ]  # fmt: skip
@@ -200,13 +214,24 @@ class Cpdm(Block):
                 )
             if protocol.primary not in protocol.generators:
                 raise ValueError(f"protocols.{name}.primary: {protocol.primary!r} is not among its generators")
-            if name == "rigorous" and "factors17" in protocol.conditions:
-                raise ValueError(
-                    "protocols.rigorous.conditions: factors17 were fitted on all patients: as_published only"
-                )
-            published = [d for d in protocol.designs if d.startswith("published_")]
-            if name == "rigorous" and published:
-                raise ValueError(f"protocols.rigorous.designs: {published} put patients on both sides of the split")
+        self._rigorous_stays_clean()
         if len(set(self.genes)) != len(self.genes):
             raise ValueError("genes: a gene is named twice")
         return self
+
+    def _rigorous_stays_clean(self) -> None:
+        """Nothing that leaks may carry the name `rigorous`; a mixture of switches is a protocol of its own name."""
+        protocol = self.protocols.get("rigorous")
+        if protocol is None:
+            return
+        if "factors17" in protocol.conditions:
+            raise ValueError("protocols.rigorous.conditions: factors17 were fitted on all patients: as_published only")
+        published = [d for d in protocol.designs if d.startswith("published_")]
+        if published:
+            raise ValueError(f"protocols.rigorous.designs: {published} put patients on both sides of the split")
+        for switch, clean in CLEAN.items():
+            if getattr(protocol, switch) != clean:
+                raise ValueError(
+                    f"protocols.rigorous.{switch} = {getattr(protocol, switch)!r}: leaks, {clean!r} is allowed. "
+                    "Give a mixture of switches a name of its own under protocols"
+                )

@@ -30,13 +30,24 @@ def defaults() -> Tree:
     return Config().model_dump(by_alias=True)
 
 
+def _typed(overrides: Any, depth: int = 0) -> Any:
+    """Numbers, booleans and null of nested values: Snakemake's ``--config 'a={b: 1}'`` delivers them as text."""
+    if isinstance(overrides, Mapping):
+        return {key: _typed(value, depth + 1) for key, value in overrides.items()}
+    if isinstance(overrides, list):
+        return [_typed(value, depth + 1) for value in overrides]
+    if isinstance(overrides, str) and depth > 1:
+        return yaml.safe_load(overrides) if overrides.strip() else overrides
+    return overrides
+
+
 def resolve(file: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Config:
     """Merge defaults, ``file``, the preset and ``overrides`` (the command line), and check everything.
 
     The preset is laid over the file because the file states the full-size values; what the command line says is laid
     over the preset. Raises ConfigError with the key, the value found and what is allowed.
     """
-    overrides = overrides or {}
+    overrides = _typed(overrides or {})
     if not isinstance(file, Mapping) or not isinstance(overrides, Mapping):
         raise ConfigError(f"config: the file must hold keys and values, found {type(file).__name__}")
     tree = merge(merge(defaults(), file), overrides)

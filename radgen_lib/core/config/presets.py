@@ -48,7 +48,18 @@ MINI: dict[str, Any] = {
     "cpdm": {
         **DEMO["cpdm"],
         "generators": {
-            "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 4, "working_size": 16, "epochs": 2}},
+            "cpdm": {
+                "options": {
+                    "width": 8,
+                    # With 1500 steps a network that saw two epochs leaves pixels in the thousands, and radiomics on
+                    # unclamped images then takes minutes.
+                    "timesteps": 100,
+                    "sampler": "ddim",
+                    "sampling_steps": 4,
+                    "working_size": 16,
+                    "epochs": 2,
+                }
+            },
             "edm": {
                 "options": {
                     "channels": [8, 16, 16],

@@ -76,9 +76,8 @@ def test_digest_ignores_comments_docstrings_and_formatting(tmp_path: Path) -> No
 
 def test_imports_are_found_at_the_top_and_inside_functions(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
-    file.write_text(
-        "import numpy, radgen_lib.core.seeds\nfrom pandas import NA\ndef f():\n    from radgen_lib.omics import conditions\n"
-    )
+    top = "import numpy, radgen_lib.core.seeds\nfrom pandas import NA\n"
+    file.write_text(top + "def f():\n    from radgen_lib.omics import conditions\n")
     found = {"radgen_lib.core.seeds", "radgen_lib.omics", "radgen_lib.omics.conditions"}
     assert read_source(file).imports == found
 
