@@ -37,7 +37,10 @@ def _typed(overrides: Any, depth: int = 0) -> Any:
     if isinstance(overrides, list):
         return [_typed(value, depth + 1) for value in overrides]
     if isinstance(overrides, str) and depth > 1:
-        return yaml.safe_load(overrides) if overrides.strip() else overrides
+        try:
+            return yaml.safe_load(overrides) if overrides.strip() else overrides
+        except yaml.YAMLError:
+            return overrides
     return overrides
 
 

@@ -36,7 +36,7 @@ def test_every_key_has_a_description() -> None:
 
 
 def test_preset_lies_over_the_file_and_the_command_line_over_the_preset() -> None:
-    assert load_config(preset="demo").cpdm.generators["cpdm"].options["width"] == 16
+    assert load_config(preset="demo").cpdm.generators["cpdm"].options["width"] == 8
     assert load_config(preset="paper").cpdm.generators["cpdm"].options["width"] == 128
     over = {"cpdm": {"generators": {"cpdm": {"options": {"width": 24}}}}}
     chosen = resolve({"preset": "demo"}, over).cpdm.generators["cpdm"].options
@@ -64,6 +64,8 @@ def test_paper_preset_has_the_published_sizes() -> None:
         ({"cpdm": {"protocols": {"rigorous": {"designs": ["published_split"]}}}}, ["both sides"]),
         ({"cpdm": {"protocols": {"rigorous": {"conditions": ["factors17"]}}}}, ["fitted on all patients"]),
         ({"cpdm": {"genes": ["CD6", "CD6"]}}, ["named twice"]),
+        ({"cpdm": {"folds_per_job": 0}}, ["folds_per_job", "greater than or equal to 1"]),
+        ({"cpdm": {"protocols": {"rigorous": {"fit_scope": "all"}}}}, ["rigorous.fit_scope = 'all'", "name of its own"]),
         ({"run": ["duke"]}, ["duke", "tcga_brca_released"]),
         ({"preset": "huge"}, ["huge", "demo", "paper"]),
         ({"cohorts": {"tcga_brca_released": {"max_excluded_share": 2.0}}}, ["max_excluded_share = 2.0", "less than"]),
@@ -76,6 +78,26 @@ def test_faults_name_key_value_and_what_is_allowed(over: dict, parts: list[str])
     assert "\n" not in text
     assert len(text) < 600
     assert all(part in text for part in parts), text
+
+
+def test_nested_values_of_the_command_line_keep_their_types() -> None:
+    over = {"cpdm": {"folds_per_job": "2", "sampling": {"max_synthetic": "null"}, "genes": ["CD6", "LTB"]}}
+    config = resolve({}, over)
+    assert config.cpdm.folds_per_job == 2
+    assert config.cpdm.sampling.max_synthetic is None
+    assert config.cpdm.genes == ["CD6", "LTB"]
+
+
+def test_generator_options_are_checked_before_any_job() -> None:
+    from radgen_lib.generators.base import check_generators
+
+    check_generators(load_config(preset="demo"))
+    wrong = resolve({}, {"cpdm": {"generators": {"edm": {"options": {"epochz": 3}}}}})
+    with pytest.raises(ConfigError, match=r"epochz = 3.*Allowed keys: epochs"):
+        check_generators(wrong)
+    absent = resolve({}, {"cpdm": {"generators": {"vae": {"class": "radgen_lib.generators.vae:Nope"}}}})
+    with pytest.raises(ConfigError, match="Nope"):
+        check_generators(absent)
 
 
 def test_a_file_that_is_no_yaml_is_one_line(tmp_path: Path) -> None:
