@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ORDER = ["input", "output", "log", "benchmark", "conda", "threads", "retries", "resources", "params", "script"]
+ORDER = ["input", "output", "log", "benchmark", "retries", "conda", "threads", "resources", "params", "script"]
 RULES = {
     match[1]: match[0]
     for file in sorted((ROOT / "rules").glob("*.smk"))
@@ -19,7 +19,7 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_directives_are_there_in_order(name: str) -> None:
-    found = re.findall(r"(?m)^    (\w+):$", RULES[name])
+    found = re.findall(r"(?m)^    (\w+):(?: .*)?$", RULES[name])
     assert [d for d in found if d in ORDER] == [d for d in ORDER if d in found]
     assert set(ORDER) - set(found) <= {"input", "retries"}
     assert RULES[name].split("\n")[1].strip().startswith('"""')
