@@ -31,12 +31,12 @@ except RadgenError as error:
     raise WorkflowError(str(error)) from None
 
 TREE = as_tree(CONFIG)
+config.update(TREE)  # what scripts read: checked, with the preset
 CPDM = TREE["cpdm"]
 LAYOUT = Layout(CONFIG)
 R = CONFIG.results
 DATA = CONFIG.downloads
 GPU = LAYOUT.wants_accelerator()
-SEED = {"seed": CONFIG.seed}
 
 
 wildcard_constraints:
