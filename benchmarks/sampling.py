@@ -122,16 +122,16 @@ def measure(*, quick: bool, device: str) -> list[Result]:
 
     from radgen_lib.metrics.frechet import real_floor
     from radgen_lib.metrics.kid import kid, kid_interval
+    from radgen_lib.metrics.scaling import RealScale
 
     data = pairs(quick=quick)
     people, rows = np.unique(data.patients, return_index=True)
     drawn, seconds = draw(data, rows[:8] if quick else rows, quick=quick, device=device)
     real = features(data.images[rows])
-    centre, spread = real.mean(axis=0), real.std(axis=0)
-    keep = spread > 1e-9 * np.maximum(np.abs(centre), 1)
+    scale = RealScale.fit(real)
 
-    def scaled(values: Any) -> Any:  # beyond 5 SD the cubic kernel would see nothing but the outlier
-        return np.clip((values[:, keep] - centre[keep]) / spread[keep], -5, 5)
+    def scaled(values: Any) -> Any:
+        return scale.apply(values)[:, scale.varying]
 
     real = scaled(real)
     floor = _text(real_floor(real, people, kid, halvings=100, rng=np.random.default_rng(0)))

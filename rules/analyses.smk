@@ -29,9 +29,9 @@ rule fidelity:
         **PER_PROTOCOL,
         **SAMPLES,
     output:
-        rows=f"{ROWS}/fidelity.parquet",
-        csv=f"{ROWS}/fidelity.csv",
-        card=f"{ROWS}/fidelity.card.json",
+        rows=update(f"{ROWS}/fidelity.parquet"),
+        csv=update(f"{ROWS}/fidelity.csv"),
+        card=update(f"{ROWS}/fidelity.card.json"),
     log:
         "logs/fidelity/{cohort}-{protocol}.log",
     benchmark:
@@ -58,9 +58,9 @@ rule prediction:
         **PER_PROTOCOL,
         **SAMPLES,
     output:
-        rows=f"{ROWS}/prediction.parquet",
-        csv=f"{ROWS}/prediction.csv",
-        card=f"{ROWS}/prediction.card.json",
+        rows=update(f"{ROWS}/prediction.parquet"),
+        csv=update(f"{ROWS}/prediction.csv"),
+        card=update(f"{ROWS}/prediction.card.json"),
     log:
         "logs/prediction/{cohort}-{protocol}.log",
     benchmark:
@@ -96,9 +96,9 @@ rule reference:
             for p in CONFIG.cpdm.protocols
         },
     output:
-        rows=f"{R}/{{cohort}}/cpdm/rows/reference.parquet",
-        csv=f"{R}/{{cohort}}/cpdm/rows/reference.csv",
-        card=f"{R}/{{cohort}}/cpdm/rows/reference.card.json",
+        rows=update(f"{R}/{{cohort}}/cpdm/rows/reference.parquet"),
+        csv=update(f"{R}/{{cohort}}/cpdm/rows/reference.csv"),
+        card=update(f"{R}/{{cohort}}/cpdm/rows/reference.card.json"),
     log:
         "logs/reference/{cohort}.log",
     benchmark:

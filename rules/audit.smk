@@ -13,9 +13,9 @@ rule adherence:
         **SAMPLES,
         prediction=f"{ROWS}/prediction.parquet",
     output:
-        rows=f"{ROWS}/adherence.parquet",
-        csv=f"{ROWS}/adherence.csv",
-        card=f"{ROWS}/adherence.card.json",
+        rows=update(f"{ROWS}/adherence.parquet"),
+        csv=update(f"{ROWS}/adherence.csv"),
+        card=update(f"{ROWS}/adherence.card.json"),
     log:
         "logs/adherence/{cohort}-{protocol}.log",
     benchmark:
@@ -44,10 +44,10 @@ rule memorisation:
         **SAMPLES,
         cards=lambda w: LAYOUT.run_files(w.cohort, w.protocol, "card.json"),
     output:
-        rows=f"{ROWS}/memorisation.parquet",
-        csv=f"{ROWS}/memorisation.csv",
-        pairs=f"{ROWS}/nearest_pairs.parquet",
-        card=f"{ROWS}/memorisation.card.json",
+        rows=update(f"{ROWS}/memorisation.parquet"),
+        csv=update(f"{ROWS}/memorisation.csv"),
+        pairs=update(f"{ROWS}/nearest_pairs.parquet"),
+        card=update(f"{ROWS}/memorisation.card.json"),
     log:
         "logs/memorisation/{cohort}-{protocol}.log",
     benchmark:
@@ -69,16 +69,17 @@ rule memorisation:
 
 
 rule leakage:
-    """Compare every split and every fit's training patients; fail where a patient crosses (S.LEAK)."""
+    """Compare every split, endpoint split and fit's training patients; fail where a patient crosses (S.LEAK)."""
     input:
         splits=f"{R}/{{cohort}}/splits/splits.parquet",
+        endpoint_splits=f"{R}/{{cohort}}/splits/endpoint_splits.parquet",
         genes15=f"{R}/{{cohort}}/cohort/genes15.parquet",
         factors17=f"{R}/{{cohort}}/cohort/factors17.parquet",
         cards=lambda w: LAYOUT.run_files(w.cohort, w.protocol, "card.json"),
     output:
-        rows=f"{ROWS}/leakage.parquet",
-        csv=f"{ROWS}/leakage.csv",
-        card=f"{ROWS}/leakage.card.json",
+        rows=update(f"{ROWS}/leakage.parquet"),
+        csv=update(f"{ROWS}/leakage.csv"),
+        card=update(f"{ROWS}/leakage.card.json"),
     log:
         "logs/leakage/{cohort}-{protocol}.log",
     benchmark:
@@ -104,9 +105,9 @@ rule leakage_ablation:
         **COHORT,
         real=f"{R}/{{cohort}}/cpdm/rigorous/real_features.parquet",
     output:
-        rows=f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.parquet",
-        csv=f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.csv",
-        card=f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.card.json",
+        rows=update(f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.parquet"),
+        csv=update(f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.csv"),
+        card=update(f"{R}/{{cohort}}/cpdm/rows/leakage_ablation.card.json"),
     log:
         "logs/leakage_ablation/{cohort}.log",
     benchmark:

@@ -27,11 +27,14 @@ rule cohort_tables:
             for key, name in RELEASED.items()
         },
     output:
-        **{name: f"{R}/{{cohort}}/cohort/{name}.parquet" for name in COHORT_FILES},
-        images=f"{R}/{{cohort}}/cohort/images.npy",
-        patients_csv=f"{R}/{{cohort}}/cohort/patients.csv",
-        selection_csv=f"{R}/{{cohort}}/cohort/selection.csv",
-        card=f"{R}/{{cohort}}/cohort/card.json",
+        **{
+            name: update(f"{R}/{{cohort}}/cohort/{name}.parquet")
+            for name in COHORT_FILES
+        },
+        images=update(f"{R}/{{cohort}}/cohort/images.npy"),
+        patients_csv=update(f"{R}/{{cohort}}/cohort/patients.csv"),
+        selection_csv=update(f"{R}/{{cohort}}/cohort/selection.csv"),
+        card=update(f"{R}/{{cohort}}/cohort/card.json"),
     log:
         "logs/cohort_tables/{cohort}.log",
     benchmark:
@@ -59,9 +62,9 @@ rule splits:
         patients=f"{R}/{{cohort}}/cohort/patients.parquet",
         series=f"{R}/{{cohort}}/cohort/series.parquet",
     output:
-        images=f"{R}/{{cohort}}/splits/splits.parquet",
-        endpoints=f"{R}/{{cohort}}/splits/endpoint_splits.parquet",
-        card=f"{R}/{{cohort}}/splits/card.json",
+        images=update(f"{R}/{{cohort}}/splits/splits.parquet"),
+        endpoints=update(f"{R}/{{cohort}}/splits/endpoint_splits.parquet"),
+        card=update(f"{R}/{{cohort}}/splits/card.json"),
     log:
         "logs/splits/{cohort}.log",
     benchmark:

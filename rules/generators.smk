@@ -17,9 +17,9 @@ rule train_generator:
         conditions=f"{R}/{{cohort}}/cohort/{{condition}}.parquet",
         splits=f"{R}/{{cohort}}/splits/splits.parquet",
     output:
-        weights=f"{RUN}/weights.safetensors",
-        training=f"{RUN}/training.csv",
-        card=f"{RUN}/card.json",
+        weights=update(f"{RUN}/weights.safetensors"),
+        training=update(f"{RUN}/training.csv"),
+        card=update(f"{RUN}/card.json"),
     log:
         f"logs/train_generator/{RUN_NAME}.log",
     benchmark:
@@ -54,9 +54,9 @@ rule sample_images:
         conditions=f"{R}/{{cohort}}/cohort/{{condition}}.parquet",
         splits=f"{R}/{{cohort}}/splits/splits.parquet",
     output:
-        samples=f"{RUN}/samples.npy",
-        index=f"{RUN}/samples.parquet",
-        card=f"{RUN}/samples.card.json",
+        samples=update(f"{RUN}/samples.npy"),
+        index=update(f"{RUN}/samples.parquet"),
+        card=update(f"{RUN}/samples.card.json"),
     log:
         f"logs/sample_images/{RUN_NAME}.log",
     benchmark:
@@ -88,9 +88,9 @@ rule sample_features:
         samples=f"{RUN}/samples.npy",
         index=f"{RUN}/samples.parquet",
     output:
-        features=f"{RUN}/features.parquet",
-        status=f"{RUN}/features_status.csv",
-        card=f"{RUN}/features.card.json",
+        features=update(f"{RUN}/features.parquet"),
+        status=update(f"{RUN}/features_status.csv"),
+        card=update(f"{RUN}/features.card.json"),
     log:
         f"logs/sample_features/{RUN_NAME}.log",
     benchmark:
@@ -119,9 +119,9 @@ rule real_features:
         samples=f"{R}/{{cohort}}/cohort/images.npy",
         index=f"{R}/{{cohort}}/cohort/series.parquet",
     output:
-        features=f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features.parquet",
-        status=f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features_status.csv",
-        card=f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features.card.json",
+        features=update(f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features.parquet"),
+        status=update(f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features_status.csv"),
+        card=update(f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features.card.json"),
     log:
         "logs/real_features/{cohort}-{protocol}.log",
     benchmark:

@@ -4,6 +4,10 @@ Needs: result rows of every analysis and audit, images, training figures and the
 Makes: R/{cohort}/tables/*.csv (published | as published, rerun | rigorous), figures, and the page a person reads.
 """
 
+from pathlib import Path
+
+from radgen_lib.reporting.captions import caption_file
+
 PROTOCOLS = list(CONFIG.cpdm.protocols)
 RUN_FILES = {
     "samples": "samples.npy",
@@ -19,11 +23,14 @@ rule tables:
         rows=lambda w: LAYOUT.rows(w.cohort),
         patients=f"{R}/{{cohort}}/cohort/patients.parquet",
     output:
-        report(
-            expand(f"{R}/{{{{cohort}}}}/tables/{{item}}.csv", item=TABLES),
-            category="Tables",
-            caption="../docs/captions/report.rst",
-        ),
+        **{
+            item.replace(".", "_"): report(
+                f"{R}/{{cohort}}/tables/{item}.csv",
+                category="Tables",
+                caption=f"../{caption_file(item)}",
+            )
+            for item in TABLES
+        },
     log:
         "logs/tables/{cohort}.log",
     benchmark:
@@ -68,11 +75,11 @@ rule figures:
         series=f"{R}/{{cohort}}/cohort/series.parquet",
         images=f"{R}/{{cohort}}/cohort/images.npy",
     output:
-        report(
-            LAYOUT.figures("{cohort}"),
-            category="Figures",
-            caption="../docs/captions/report.rst",
-        ),
+        **{
+            name: report(f, category="Figures", caption=f"../{caption_file(name)}")
+            for f in LAYOUT.figures("{cohort}")
+            for name in [Path(f).stem]
+        },
     log:
         "logs/figures/{cohort}.log",
     benchmark:
@@ -103,12 +110,12 @@ rule page:
         ],
     output:
         page=report(
-            f"{R}/{{cohort}}/report/index.html",
+            update(f"{R}/{{cohort}}/report/index.html"),
             category="Report",
             caption="../docs/captions/report.rst",
         ),
-        config=f"{R}/{{cohort}}/report/config.yaml",
-        models=f"{R}/{{cohort}}/report/model_cards.md",
+        config=update(f"{R}/{{cohort}}/report/config.yaml"),
+        models=update(f"{R}/{{cohort}}/report/model_cards.md"),
     log:
         "logs/page/{cohort}.log",
     benchmark:

@@ -11,10 +11,10 @@ rule survival:
         **PER_PROTOCOL,
         **SAMPLES,
     output:
-        rows=f"{ROWS}/survival.parquet",
-        csv=f"{ROWS}/survival.csv",
-        curves=f"{ROWS}/kaplan_meier.parquet",
-        card=f"{ROWS}/survival.card.json",
+        rows=update(f"{ROWS}/survival.parquet"),
+        csv=update(f"{ROWS}/survival.csv"),
+        curves=update(f"{ROWS}/kaplan_meier.parquet"),
+        card=update(f"{ROWS}/survival.card.json"),
     log:
         "logs/survival/{cohort}-{protocol}.log",
     benchmark:
@@ -44,9 +44,9 @@ rule survival_search:
         **PER_PROTOCOL,
         **SAMPLES,
     output:
-        rows=f"{ROWS}/survival_search.parquet",
-        csv=f"{ROWS}/survival_search.csv",
-        card=f"{ROWS}/survival_search.card.json",
+        rows=update(f"{ROWS}/survival_search.parquet"),
+        csv=update(f"{ROWS}/survival_search.csv"),
+        card=update(f"{ROWS}/survival_search.card.json"),
     log:
         "logs/survival_search/{cohort}-{protocol}.log",
     benchmark:

@@ -21,6 +21,7 @@ with open_job(snakemake) as card:
         fits,
         protocol_name=job.wildcards.protocol,
         split_unit=params.protocol["split_unit"],
+        endpoints=pd.read_parquet(job.input.endpoint_splits),
         eligible={name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")},
     )
     rows = result_frame(rows)

@@ -14,6 +14,7 @@ from radgen_lib.analyses.runs import extractor_columns, finite_columns, repeat_o
 from radgen_lib.core.seeds import make_rng
 
 CONTROLS = ("untrained", "noise")
+NO_REAL = "tested on synthetic images: the real arm has no such images"
 TestOn = Literal["real", "synthetic"]
 
 
@@ -137,7 +138,7 @@ def make_fit(arm: Arm, material: Material, part: Partition, labels: pd.Series, p
     if reference is None and arm.name != "real":
         return f"generator {primary} has no synthetic images of fold {part.source_fold}"
     if on == "synthetic" and arm.name == "real":
-        return "real images exist for imaged patients only"
+        return NO_REAL
     pool = _pool(arm, material, part)
     if isinstance(pool, str):
         return pool

@@ -9,6 +9,7 @@ import pandas as pd
 
 from radgen_lib.analyses import arms as sets
 from radgen_lib.analyses.arms import Material, Partition, Tables, TestOn
+from radgen_lib.analyses.runs import selection_note
 from radgen_lib.core.config.cpdm import Prediction, Protocol
 from radgen_lib.core.seeds import derive_seed
 
@@ -42,10 +43,11 @@ class Cell:
         """Key columns of the cell's rows, with the note that the protocol asks for."""
         folds = "holdout10" if setting.protocol.evaluation == "holdout10" else "out_of_fold"
         flagged = setting.protocol.circular_labels == "flag" and self.task == "subgroup"
+        note = CIRCULAR if flagged else selection_note(setting.protocol, self.condition)
         return {
             "item": ITEM, "protocol": setting.name, "condition": self.condition, "extractor": self.extractor,
             "task": self.task, "model": self.classifier, "design": f"{folds}:test_on_{self.test_on}",
-            "note": CIRCULAR if flagged else "",
+            "note": note,
         }  # fmt: skip
 
     def searched(self, prediction: Prediction) -> bool:

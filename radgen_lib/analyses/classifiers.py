@@ -11,6 +11,7 @@ from radgen_lib.core.errors import LeakageError
 from radgen_lib.core.seeds import derive_seed
 
 MINIMUM_PER_CLASS = 2
+EQUAL = 1e-9  # scores closer than this, relative to their size, are the same
 # The grid printed for the published classifier (PROTOCOLS B.5); "0.5 to 1" is read in steps of a tenth.
 PUBLISHED_XGBOOST: dict[str, list[Any]] = {
     "n_estimators": [100, 200, 500, 1000],
@@ -74,10 +75,18 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of the test rows [n] and the threshold chosen on training rows (NaN when not asked for)."""
+    """Scores of the test rows [n], the threshold chosen on training rows (NaN when not asked for) and their scale.
+
+    ``centre`` and ``scale`` are mean and SD of this model's scores on the training part: of out-of-bag trees for a
+    forest, of the training rows themselves otherwise. Models of different folds are only comparable in these units: a
+    fold that holds out positives trains on fewer of them, scores everybody lower and would pull a pooled AUROC below
+    one half. ``scale`` is 1 where all training scores are equal.
+    """
 
     score: np.ndarray
     threshold: float
+    centre: float = 0.0
+    scale: float = 1.0
 
 
 def build(name: str, seed: int) -> Any:
@@ -174,7 +183,7 @@ def _training_threshold(model: Any, name: str, fit: Fit, x: np.ndarray, options:
     from radgen_lib.metrics.classification import best_f1_threshold
 
     if name == "random_forest":
-        scores = model.named_steps["model"].oob_decision_function_
+        scores = model.named_steps["model"].oob_decision_function_[:, 1]
     else:
         method = "decision_function" if name == "svm" else "predict_proba"
         folds = options.inner_folds if options.search_draws else min(options.inner_folds, 3)
@@ -183,11 +192,28 @@ def _training_threshold(model: Any, name: str, fit: Fit, x: np.ndarray, options:
     return float(best_f1_threshold(fit.train_y, scores if scores.ndim == 1 else scores[:, 1]))
 
 
+def _training_scale(model: Any, name: str, x: np.ndarray) -> tuple[float, float]:
+    """Mean and SD of the scores of the training part (out of bag for a forest).
+
+    The fitted model's own scores, not those of inner folds: where it scores everybody alike (a lasso without a
+    coefficient) the centre must be that very score, else rounding and refitting would rank the folds.
+    """
+    forest = name == "random_forest"
+    return score_scale(model.named_steps["model"].oob_decision_function_[:, 1] if forest else _raw_scores(model, x))
+
+
+def score_scale(scores: np.ndarray) -> tuple[float, float]:
+    """Mean and SD of ``scores`` [n]; SD 1 where all are equal but for rounding."""
+    centre, scale = float(scores.mean()), float(scores.std())
+    return centre, scale if scale > EQUAL * max(abs(centre), 1.0) else 1.0
+
+
 def fit_score(name: str, fit: Fit, options: FitOptions, seed: int) -> Scored:
     """Fit classifier ``name`` on the training rows of ``fit`` and score its test rows.
 
     Settings are searched over inner folds (ROC AUC) when ``search_draws`` is positive. The test labels are never read.
-    Where no training feature varies, all scores are equal (AUROC 0.5). Raises ValueError when a class is too small
+    Where no training feature varies, all scores are equal (AUROC 0.5). Mean and SD of the training part's scores come
+    along, so that folds can be pooled. Raises ValueError when a class is too small
     (:meth:`Fit.shortage`).
     """
     from sklearn.pipeline import Pipeline
@@ -207,4 +233,4 @@ def fit_score(name: str, fit: Fit, options: FitOptions, seed: int) -> Scored:
     threshold = np.nan
     if options.threshold_from_training:
         threshold = _training_threshold(model, name, fit, train_x, options, seed)
-    return Scored(_raw_scores(model, test_x), threshold)
+    return Scored(_raw_scores(model, test_x), threshold, *_training_scale(model, name, train_x))

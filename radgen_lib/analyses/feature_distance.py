@@ -11,12 +11,13 @@ from radgen_lib.analyses import resampling
 from radgen_lib.analyses.runs import design_of, extractor_columns, finite_columns, repeat_of
 from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import make_rng
+from radgen_lib.metrics import scaling
 from radgen_lib.metrics.intervals import FEWEST_PATIENTS
+from radgen_lib.metrics.scaling import RealScale
 
 Row = dict[str, Any]
 Sets = list[tuple[np.ndarray, np.ndarray]]
 HALVINGS = 20
-CONSTANT = 1e-9
 RANK_NOTE = "rank-deficient"
 
 
@@ -24,6 +25,8 @@ def matched_sets(
     real_features: pd.DataFrame, table: pd.DataFrame, splits: pd.DataFrame, design: str, extractor: str
 ) -> tuple[Sets, np.ndarray, int]:
     """Real and generated features of a design's test images, z-scored by the real training images of their fold.
+
+    Beyond 5 SD values are cut, on both sides alike (:mod:`radgen_lib.metrics.scaling`).
 
     Returns one (real [n, d], generated [n, d]) per repeat, rows in order of image_index, the patient of each row, and
     the number of columns left out (not finite, or constant over a fold's training images). The j-th test image of a
@@ -40,12 +43,14 @@ def matched_sets(
     for fold, rows in part.groupby("fold", sort=True):
         train = real.loc[np.sort(rows.loc[rows["role"] == "train", "image_index"].unique())]
         tests = rows.loc[rows["role"] == "test", ["image_index", "patient"]].sort_values("image_index")
-        scale = train.std(ddof=1)
-        varying &= (scale > CONSTANT * train.abs().max()).to_numpy()
+        scale = RealScale.fit(train.to_numpy())
+        varying &= scale.varying
         pairs = _meet(tests, held[held["fold"] == fold])
         sides = {"real": real.loc[pairs["image_index"]].reset_index(drop=True), "made": pairs[names]}
-        scored = {side: (values - train.mean()) / scale.where(scale > 0, 1.0) for side, values in sides.items()}
-        both = pd.concat(scored, axis=1).assign(image=pairs["image_index"], patient=pairs["patient"])
+        scored = {side: pd.DataFrame(scale.apply(values.to_numpy())) for side, values in sides.items()}
+        both = pd.concat(scored, axis=1).assign(
+            image=pairs["image_index"].to_numpy(), patient=pairs["patient"].to_numpy()
+        )
         folds.setdefault(repeat_of(str(fold)), []).append(both)
     repeats, patients = [], np.empty(0, dtype=str)
     for _, parts in sorted(folds.items()):
@@ -141,8 +146,7 @@ def distance_rows(
     """KID (headline), Frechet distance, precision, recall and coverage of one generator in one design and space.
 
     Repeats are averaged; intervals resample patients (real and generated together), that of the Frechet distance
-    leaves them out one by one. No row where the design has no
-    held-out draws.
+    leaves them out one by one. No row where the design has no held-out draws.
     """
     from radgen_lib.metrics.frechet import frechet_distance
 
@@ -151,7 +155,8 @@ def distance_rows(
         return []
     people, row_patient = np.unique(patients, return_inverse=True)
     n, d = len(people), sets[0][0].shape[1]
-    note = f"{len(patients)} test images, {d} features" + (f", {dropped} unusable left out" if dropped else "")
+    left_out = f", {dropped} unusable left out" if dropped else ""
+    note = f"{len(patients)} test images, {d} features{left_out}, {scaling.NOTE}"
     if d == 0 or n < 2:
         return [result_row(**keys, metric="kid", n=n, reason=f"cannot be compared: {note}")]
     weights = resampling.patient_weights(n, draws, seed)[:, row_patient]
@@ -175,6 +180,8 @@ def distance_rows(
 def floor_rows(real_features: pd.DataFrame, keys: dict[str, Any], *, seed: int) -> list[Row]:
     """KID and Frechet distance between random halves of the real patients: what a perfect generator would score.
 
+    The space is that of the generators' rows, except that all real images set the scale: halves have no training part.
+
     Halves hold half the patients each, so the floor of a distance that leans upward at small n stands a little high.
     """
     from radgen_lib.metrics.frechet import frechet_distance, real_floor
@@ -182,9 +189,9 @@ def floor_rows(real_features: pd.DataFrame, keys: dict[str, Any], *, seed: int) 
 
     names, _ = finite_columns(extractor_columns(real_features, keys["extractor"]), real_features)
     values = real_features[names].to_numpy(dtype=float)
-    scale = values.std(axis=0, ddof=1)
-    keep = scale > CONSTANT * np.abs(values).max(axis=0)
-    z = (values[:, keep] - values[:, keep].mean(axis=0)) / scale[keep]
+    scale = RealScale.fit(values)
+    keep = scale.varying
+    z = scale.apply(values)[:, keep]
     patients = real_features["patient"].to_numpy(dtype=str)
     name = "frd" if keys["extractor"] == "radiomics" else "fid"
     singular = f"{RANK_NOTE}; " if len(z) // 2 <= z.shape[1] else ""
@@ -195,7 +202,7 @@ def floor_rows(real_features: pd.DataFrame, keys: dict[str, Any], *, seed: int) 
     rows = []
     for metric, extra in (("kid", ""), (name, singular)):
         row: Row = {**keys, "arm": "floor", "generator": "real", "metric": metric}
-        note = f"{extra}real against real, halves by patient"
+        note = f"{extra}real against real, halves by patient, {scaling.FLOOR_NOTE}"
         if not keep.any():
             rows.append(result_row(**row, reason="no feature varies over the real images"))
             continue

@@ -10,13 +10,24 @@ import pandas as pd
 
 from radgen_lib.analyses import resampling
 from radgen_lib.analyses.feature_distance import distance_rows, floor_rows
-from radgen_lib.analyses.runs import Run, design_of, featured_runs, known_extractors, missing_extractors, repeat_of
+from radgen_lib.analyses.runs import (
+    Run,
+    design_of,
+    featured_runs,
+    known_extractors,
+    missing_extractors,
+    repeat_of,
+    selection_note,
+)
 from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.rows import result_frame, result_row
 
 ITEM = "B.TA"
 Row = dict[str, Any]
+PUBLISHED_DRAWS = 3  # per patient; the best of more draws is smaller for that alone
+DIVERGED = (-1.0, 2.0)  # pixels are meant to lie in [0, 1]
 PIXEL_METRICS = ("pixelrow_frechet_best", "pixelrow_frechet_mean", "mse", "ssim")
+BCA_METRICS = ("mse", "ssim")  # skewed by single patients: BCa limits
 
 
 def fidelity_rows(
@@ -62,7 +73,12 @@ def fidelity_rows(
                     real_features, table, splits, {**keys, "design": design}, headline=protocol.frechet_headline,
                     draws=draws, seed=seed,
                 )  # fmt: skip
-    return result_frame(rows)
+    return result_frame([_with_selection(row, protocol) for row in rows])
+
+
+def _with_selection(row: Row, protocol: Protocol) -> Row:
+    texts = (row["note"], selection_note(protocol, row["condition"]))
+    return {**row, "note": "; ".join(text for text in texts if text)}
 
 
 def _missing_rows(name: str, made: list[tuple[str, str]], extractor: str, reason: str) -> list[Row]:
@@ -87,7 +103,10 @@ def _all_pairs(
 
 
 def pair_table(images: np.ndarray, run: Run, splits: pd.DataFrame, *, clamp: bool) -> pd.DataFrame:
-    """One row per (fold, test image, draw of its patient): image_index, patient, draw, row, metrics, design, repeat."""
+    """One row per (fold, test image, draw of its patient): image_index, patient, draw, row, metrics, design, repeat.
+
+    ``outside`` is the share of the draw's pixels far outside [0, 1].
+    """
     from radgen_lib.analyses.features import unit_images
     from radgen_lib.metrics.frechet import pixelrow_frechet
     from radgen_lib.metrics.image_quality import mse, ssim
@@ -95,24 +114,26 @@ def pair_table(images: np.ndarray, run: Run, splits: pd.DataFrame, *, clamp: boo
     held = run.index.loc[run.index["kind"] == "heldout", ["fold", "patient", "draw", "row"]]
     tests = splits.loc[splits["role"] == "test", ["fold", "image_index", "patient"]]
     pairs = held.merge(tests, on=["fold", "patient"]).sort_values(["fold", "image_index", "draw"], ignore_index=True)
-    values: dict[str, list[np.ndarray]] = {"pixelrow": [], "mse": [], "ssim": []}
+    values: dict[str, list[np.ndarray]] = {"pixelrow": [], "mse": [], "ssim": [], "outside": []}
     for _, part in pairs.groupby("fold", sort=True):
         real = unit_images(images[part["image_index"].to_numpy()], clamp=clamp)
         made = unit_images(np.asarray(run.samples[part["row"].to_numpy()]), clamp=clamp)
         values["pixelrow"].append(np.array([pixelrow_frechet(a, b) for a, b in zip(real, made, strict=True)]))
         values["mse"].append(mse(real, made))
         values["ssim"].append(ssim(real, made))
+        values["outside"].append(((made < DIVERGED[0]) | (made > DIVERGED[1])).mean(axis=(1, 2)))
     folds = pairs["fold"].map(str)
     measured = {key: np.concatenate(found) if found else np.empty(0) for key, found in values.items()}
     return pairs.assign(design=folds.map(design_of), repeat=folds.map(repeat_of), **measured)
 
 
 def pixel_rows(pairs: pd.DataFrame, keys: dict[str, Any], protocol: Protocol, *, draws: int, seed: int) -> list[Row]:
-    """Pixel-row Frechet (best and mean of the draws, as published), MSE and SSIM of one generator in one design.
+    """Pixel-row Frechet (best and mean of the first 3 draws, as published), MSE and SSIM of one generator and design.
 
-    Draws are reduced per test image, repeats averaged per image; then images are averaged (``split_unit: image``) or
-    first averaged within their patient. Intervals resample patients in both cases.
+    MSE and SSIM average all draws. Draws are reduced per test image, repeats averaged per image; then images are
+    averaged (``split_unit: image``) or first averaged within their patient. Intervals resample patients in both cases.
     """
+    pairs = published_draws(pairs)
     by_image = pairs.groupby(["repeat", "fold", "patient", "image_index"])
     reduced = by_image.agg(
         pixelrow_frechet_best=("pixelrow", "min"), pixelrow_frechet_mean=("pixelrow", "mean"), mse=("mse", "mean"),
@@ -125,17 +146,34 @@ def pixel_rows(pairs: pd.DataFrame, keys: dict[str, Any], protocol: Protocol, *,
     denominator = counts if by_image_mean else np.ones_like(counts)
     weights = resampling.patient_weights(len(counts), draws, seed)
     drawn = (weights @ numerator) / (weights @ denominator)[:, None]
+    lone = len(counts) < 2
+    left_out = None if lone else (numerator.sum(axis=0) - numerator) / (denominator.sum() - denominator)[:, None]
     note = (
         f"mean over {len(reduced)} test images" if by_image_mean else f"{len(reduced)} test images, mean over patients"
     )
-    note += f", {reduced['k'].mean():.0f} draws each"
+    diverged = diverged_note(pairs)
+    k = reduced["k"].mean()
     rows: list[Row] = []
     for column, metric in enumerate(PIXEL_METRICS):
         value = numerator[:, column].sum() / denominator.sum()
-        band = resampling.banded(value, drawn[:, column], len(counts))
+        without = None if left_out is None or metric not in BCA_METRICS else left_out[:, column]
+        band = resampling.banded(value, drawn[:, column], len(counts), left_out=without)
         headline = metric.endswith("best") and protocol.frechet_headline == "pixelrow_best_of_draws"
-        rows.append(result_row(**keys, **band, metric=metric, note=f"headline; {note}" if headline else note))
+        drawn_note = f"first {min(k, PUBLISHED_DRAWS):.0f} draws" if metric.startswith("pixelrow") else f"{k:.0f} draws"
+        parts = ("headline" if headline else "", f"{note}, {drawn_note} each", diverged)
+        rows.append(result_row(**keys, **band, metric=metric, note="; ".join(part for part in parts if part)))
     return rows
+
+
+def published_draws(pairs: pd.DataFrame) -> pd.DataFrame:
+    """``pairs`` with the pixel-row distance of later draws than the published 3 blanked (NaN)."""
+    return pairs.assign(pixelrow=pairs["pixelrow"].where(pairs["draw"] < PUBLISHED_DRAWS))
+
+
+def diverged_note(pairs: pd.DataFrame) -> str:
+    """What to say where sampling ran away, or ``""``."""
+    low, high = DIVERGED
+    return f"most pixels lie outside [{low:g}, {high:g}]: sampling diverged" if pairs["outside"].mean() > 0.5 else ""
 
 
 def diversity_row(

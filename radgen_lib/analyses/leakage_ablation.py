@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.analyses import resampling
-from radgen_lib.analyses.classifiers import MINIMUM_PER_CLASS, build
+from radgen_lib.analyses.classifiers import MINIMUM_PER_CLASS, build, score_scale
 from radgen_lib.analyses.runs import extractor_columns, finite_columns, repeat_of
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import derive_seed, make_rng
@@ -93,7 +93,10 @@ def _train_test(table: pd.DataFrame, test: np.ndarray) -> tuple[pd.DataFrame, pd
 def logistic_scores(
     real_features: pd.DataFrame, patients: pd.DataFrame, task: str, folds: Folds, scope: str
 ) -> Measured | str:
-    """Out-of-fold score of every labelled image, averaged over repeats; text when a training part lacks a class."""
+    """Out-of-fold score of every labelled image, in SD of its training part, averaged over repeats.
+
+    Text when a training part lacks a class.
+    """
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -112,7 +115,9 @@ def logistic_scores(
         prepare = Pipeline([("varying", VaryingColumns()), ("scale", StandardScaler())])
         prepare.fit((table if scope == "all" else train)[names].to_numpy())
         model = build("logistic", derive_seed(0, "leakage")).fit(prepare.transform(train[names].to_numpy()), y)
-        score = model.predict_proba(prepare.transform(test[names].to_numpy()))[:, 1]
+        seen, score = (model.predict_proba(prepare.transform(p[names].to_numpy()))[:, 1] for p in (train, test))
+        centre, scale = score_scale(seen)  # folds differ in prevalence: pooled raw scores lean below one half
+        score = (score - centre) / scale
         found.append(test[["image_index", "patient", task]].assign(score=score))
     mean = pd.concat(found).groupby(["image_index", "patient"], sort=True)[[task, "score"]].mean().reset_index()
     return Measured(mean["patient"].to_numpy(dtype=str), mean[task].to_numpy(dtype=int), mean["score"].to_numpy())

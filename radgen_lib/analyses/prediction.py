@@ -102,8 +102,6 @@ def cell_rows(setting: Setting, tables: Tables, material: Material, generators: 
     arms = sets.arms_of(generators, setting.protocol.primary)
     if not cell.searched(setting.prediction):
         arms = [a for a in arms if a.name != "synthetic" or a.generator == setting.protocol.primary]
-    if cell.test_on == "synthetic":
-        arms = [a for a in arms if a.name != "real"]
     rows: list[Row] = []
     predicted: dict[tuple[str, str], pd.DataFrame] = {}
     for arm in arms:
@@ -121,7 +119,7 @@ def cell_rows(setting: Setting, tables: Tables, material: Material, generators: 
 def _predict(
     setting: Setting, material: Material, cell: Cell, arm: Arm, parts: list[Partition], labels: pd.Series
 ) -> pd.DataFrame | str:
-    """Scores of all test patients (repeat, patient, y, score, threshold), or the reason why the arm has none."""
+    """Scores of all test patients (columns of :func:`scoring.out_of_fold`), or the reason why the arm has none."""
     protocol, asked = setting.protocol, setting.prediction
     options = FitOptions(
         search_draws=asked.search_draws if cell.searched(asked) else 0,
@@ -139,7 +137,8 @@ def _predict(
         seed = derive_seed(setting.seed, cell.task, cell.classifier, cell.extractor, cell.condition, part.fold)
         scored = fit_score(cell.classifier, fit, options, seed)
         columns = {"patient": fit.test_patients, "y": fit.test_y, "score": scored.score}
-        tables.append(pd.DataFrame(columns).assign(repeat=part.repeat, threshold=scored.threshold))
+        scale = {"threshold": scored.threshold, "centre": scored.centre, "scale": scored.scale}
+        tables.append(pd.DataFrame(columns).assign(repeat=part.repeat, **scale))
     return pd.concat(tables, ignore_index=True)
 
 

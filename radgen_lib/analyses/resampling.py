@@ -41,6 +41,22 @@ def average_precision_draws(y: np.ndarray, score: np.ndarray, weights: np.ndarra
     return np.divide(summed, total, out=np.full(len(weights), np.nan), where=total > 0)
 
 
+def auprc_trapz_draws(y: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Trapezoid area under the precision-recall curve (as published, optimistic) of every draw: [draws].
+
+    Equals :func:`radgen_lib.metrics.classification.auprc_trapz` on the drawn rows; NaN unless both classes are drawn.
+    """
+    positive, negative = _by_score(y, score, weights)
+    hits, missed = np.cumsum(positive, axis=1), np.cumsum(negative, axis=1)
+    called, total = hits + missed, hits[:, -1:]
+    # Before anything is called precision is 1 by convention; scores nobody drawn has add no width.
+    precision = np.divide(hits, called, out=np.ones_like(called), where=called > 0)
+    recall = np.divide(hits, total, out=np.zeros_like(called), where=total > 0)
+    height = (precision + np.hstack([np.ones((len(weights), 1)), precision[:, :-1]])) / 2
+    area = (np.diff(recall, prepend=0.0, axis=1) * height).sum(axis=1)
+    return np.where((total[:, 0] > 0) & (missed[:, -1] > 0), area, np.nan)
+
+
 def f1_draws(y: np.ndarray, called: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """F1 of fixed calls (0 or 1) of every draw: [draws]; NaN where no positive was drawn."""
     positives = weights @ (y == 1).astype(float)
@@ -49,9 +65,20 @@ def f1_draws(y: np.ndarray, called: np.ndarray, weights: np.ndarray) -> np.ndarr
     return np.divide(2 * hit, total, out=np.full(len(weights), np.nan), where=positives > 0)
 
 
-def banded(value: float, drawn: np.ndarray, n: int, *, paired: bool = False, scheme: str = "") -> dict[str, Any]:
-    """Fields ``value, low, high, n, interval`` of a result row, from the draws of a statistic over ``n`` patients."""
-    found = percentile_interval(float(value), drawn, n, LEVEL / 100)
+def banded(
+    value: float,
+    drawn: np.ndarray,
+    n: int,
+    *,
+    paired: bool = False,
+    scheme: str = "",
+    left_out: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Fields ``value, low, high, n, interval`` of a result row, from the draws of a statistic over ``n`` patients.
+
+    BCa limits where the values without each patient are given (``left_out`` [n]).
+    """
+    found = percentile_interval(float(value), drawn, n, LEVEL / 100, left_out=left_out)
     method = f"paired {found.method}" if paired and not found.method.startswith("none") else found.method
     return {"value": float(value), "low": found.low, "high": found.high, "n": n, "interval": method + scheme}
 

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.errors import DataError
 
+# Under B-W10 this stands on every row that images made from the 15 genes enter, whatever the endpoint.
+SELECTED_GENES = "the 15 genes were chosen by survival of these patients (B-W10)"
 EXTRACTORS = ("radiomics", "vgg16", "resnet50", "inception", "radimagenet")
 _FOLD_NAMES = (
     ("published_split", re.compile(r"split")),
@@ -45,6 +48,11 @@ class Run:
                 "Delete the features table and run again"
             )
         return self.index.merge(self.features, on="row", validate="one_to_one")
+
+
+def selection_note(protocol: Protocol, condition: str) -> str:
+    """Note on how the condition's variables were chosen, where the protocol asks for it, else ``""``."""
+    return SELECTED_GENES if protocol.circular_labels == "flag" and condition == "genes15" else ""
 
 
 def design_of(fold: str) -> str:

@@ -13,6 +13,7 @@ from radgen_lib.core.rows import result_row
 from radgen_lib.metrics.intervals import weighted_auroc
 
 Row = dict[str, Any]
+SCORE_DIGITS = 9
 # What a claim about images rests on (DESIGN section 5): the first arm minus the second, on the same patients.
 CONTRASTS = (
     ("synthetic", "condition"), ("synthetic", "untrained"), ("synthetic", "shuffled"), ("synthetic", "noise"),
@@ -33,14 +34,16 @@ class OutOfFold:
 
 
 def out_of_fold(predictions: pd.DataFrame, *, threshold_from: str, draws: int, seed: int) -> OutOfFold:
-    """Average the scores of each patient over repeats, then call positives.
+    """Put the scores of all folds on one scale, average those of each patient over repeats, then call positives.
 
-    predictions: repeat, patient, y, score, threshold (of the fold's training part). ``threshold_from: test`` chooses
-    the threshold of the best F1 on these very patients instead, as the published study did.
+    predictions: repeat, patient, y, score, threshold, centre, scale (mean and SD of the model's scores on its fold's
+    training part); scores and thresholds are pooled as (score - centre) / scale. ``threshold_from: test`` chooses the
+    threshold of the best F1 on these very patients instead, as the published study did.
     """
     from radgen_lib.metrics.classification import auroc, best_f1_threshold
 
-    table = predictions.assign(margin=predictions["score"] - predictions["threshold"])
+    table = _on_one_scale(predictions)
+    table = table.assign(margin=table["score"] - table["threshold"])
     mean = table.groupby("patient", sort=True)[["y", "score", "margin"]].mean()
     y, score = mean["y"].to_numpy(dtype=int), mean["score"].to_numpy()
     chosen = best_f1_threshold(y, score) if threshold_from == "test" else None
@@ -50,19 +53,28 @@ def out_of_fold(predictions: pd.DataFrame, *, threshold_from: str, draws: int, s
     return OutOfFold(mean.index.to_numpy(dtype=str), y, score, call.astype(int), drawn, by_repeat)
 
 
+def _on_one_scale(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Scores and thresholds in SD of the training part; rounded, so that rounding noise cannot rank equal scores."""
+    centre, scale = predictions["centre"], predictions["scale"]
+    units = {name: ((predictions[name] - centre) / scale).round(SCORE_DIGITS) for name in ("score", "threshold")}
+    return predictions.assign(**units)
+
+
 def out_of_fold_rows(found: OutOfFold, keys: dict[str, Any], *, draws: int, seed: int) -> list[Row]:
-    """AUROC, average precision and F1 of one arm with patient bootstrap intervals."""
+    """AUROC, average precision, trapezoid area (as published) and F1 of one arm with patient bootstrap intervals."""
     n = len(found.y)
     one, weights = np.ones((1, n)), resampling.patient_weights(n, draws, seed)
-    notes = {"auroc": _repeats_note(found.by_repeat), "average_precision": f"prevalence {found.y.mean():.3f}", "f1": ""}
+    prevalence = f"prevalence {found.y.mean():.3f}"
+    notes = {"auroc": _repeats_note(found.by_repeat), "average_precision": prevalence, "auprc_trapz": prevalence}
     scores = {
         "auroc": (weighted_auroc(found.y, found.score, one), found.draws),
         "average_precision": tuple(resampling.average_precision_draws(found.y, found.score, w) for w in (one, weights)),
+        "auprc_trapz": tuple(resampling.auprc_trapz_draws(found.y, found.score, w) for w in (one, weights)),
         "f1": tuple(resampling.f1_draws(found.y, found.call, w) for w in (one, weights)),
     }
     rows = []
     for metric, (value, drawn) in scores.items():
-        note = "; ".join(text for text in (notes[metric], keys.get("note", "")) if text)
+        note = "; ".join(text for text in (notes.get(metric, ""), keys.get("note", "")) if text)
         band = resampling.banded(value[0], drawn, n)
         rows.append(result_row(**{**keys, "note": note}, **band, metric=metric, events=int(found.y.sum())))
     return rows

@@ -10,7 +10,7 @@ import pandas as pd
 from radgen_lib.analyses import arms as sets
 from radgen_lib.analyses.arms import Tables
 from radgen_lib.analyses.cox_risk import Block, NotConverged, cox_risk, design_matrix
-from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors
+from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors, selection_note
 from radgen_lib.analyses.survival_design import (
     TASKS,
     ArmKey,
@@ -28,10 +28,9 @@ from radgen_lib.core.seeds import derive_seed
 
 ITEM = "B.TC"
 HOLDOUT_SHARE = 0.2
-SELECTED = "the 15 genes were chosen by survival of these patients (B-W10)"
 CONTRASTS = (
-    ("synthetic", "condition"), ("synthetic", "untrained"), ("synthetic", "noise"), ("synthetic", "clinical"),
-    ("clinical+synthetic", "clinical"),
+    ("synthetic", "condition"), ("synthetic", "untrained"), ("synthetic", "shuffled"), ("synthetic", "noise"),
+    ("synthetic", "clinical"), ("clinical+synthetic", "clinical"),
 )  # fmt: skip
 
 
@@ -64,7 +63,7 @@ def survival_rows(
             for task in TASKS:
                 keys = {
                     "item": ITEM, "protocol": name, "condition": condition, "extractor": extractor, "task": task,
-                    "model": "cox", "note": SELECTED if protocol.circular_labels == "flag" else "",
+                    "model": "cox", "note": selection_note(protocol, condition),
                 }  # fmt: skip
                 found, curve = _task_rows(setting, tables, featured, keys, missing.get(extractor, ""))
                 rows += found
@@ -102,9 +101,24 @@ def _task_rows(
     if reason:
         row = {**keys, "arm": "synthetic", "generator": primary, "note": ""}
         return [result_row(**row, metric="c_harrell", reason=reason)], []
+    without = imaged_reasons(tables, keys, primary)
     if setting.protocol.evaluation == "holdout10":
-        return _holdout_task(setting, arms, outcome, source, keys), []
-    return _pooled_task(setting, tables, arms, outcome, source, keys)
+        return without + _holdout_task(setting, arms, outcome, source, keys), []
+    rows, curves = _pooled_task(setting, tables, arms, outcome, source, keys)
+    return without + rows, curves
+
+
+def imaged_reasons(tables: Tables, keys: dict[str, Any], primary: str) -> list[Row]:
+    """Why the arms ``real`` and ``both`` have no number: rows with the deaths counted among the imaged patients."""
+    outcome = outcome_table(tables.patients)
+    imaged = outcome.loc[outcome.index.intersection(tables.real_features["patient"].unique())]
+    n, deaths = len(imaged), int(imaged["event"].sum())
+    why = "no death among the imaged patients" if deaths == 0 else "the endpoint folds hold no imaged patients"
+    reason = f"{why} ({deaths} deaths among {n} with follow-up)"
+    return [
+        result_row(**keys, arm=arm, generator=generator, metric="c_harrell", n=n, events=deaths, reason=reason)
+        for arm, generator in (("real", ""), ("both", primary))
+    ]
 
 
 def _pooled_task(

@@ -64,6 +64,9 @@ def covariates(
     for (generator, kind, fold), table in material.samples.items():
         if (kind, fold) == ("synthetic", source):
             arms[generator if generator in sets.CONTROLS else "synthetic", generator] = [Block(table, choice)]
+    shuffled = material.samples.get((protocol.primary, "shuffled", source))
+    if shuffled is not None:
+        arms["shuffled", protocol.primary] = [Block(shuffled, choice)]
     arms["condition", ""] = [Block(material.condition, choice)]
     clinical = Block(clinical_table(tables.patients))
     arms["clinical", ""] = [clinical]

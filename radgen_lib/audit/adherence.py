@@ -14,8 +14,8 @@ import pandas as pd
 
 from radgen_lib.audit import adherence_tests as tests
 from radgen_lib.audit.files import Paths, protocol_runs
-from radgen_lib.audit.preparation import OVERALL, WITHIN_SITE, distances, fold_space, pixel_draws
-from radgen_lib.audit.runs import AuditRun, Fold, crossing_note, design_folds
+from radgen_lib.audit.preparation import OVERALL, WITHIN_SITE, distances, fold_space, pixel_draws, rankings
+from radgen_lib.audit.runs import AuditRun, Fold, crossing_note, design_folds, held_out_images
 from radgen_lib.audit.spaces import extractors
 from radgen_lib.audit.watermark import watermark_rows
 from radgen_lib.core.rows import result_frame, result_row
@@ -104,7 +104,7 @@ def _design_rows(
     sites = dict(zip(patients["patient"].astype(str), patients["site"].astype(str), strict=True))
     rows = tests.sensitivity_rows(pixel_draws(run, folds), "pixels", context)
     for extractor in sorted({PRIMARY, *extractors(real_features, run.features)}):
-        found = [fold_space(run, fold, real_features, extractor) for fold in folds]
+        found = [fold_space(run, fold, real_features, extractor, held_out_images(fold, folds)) for fold in folds]
         spaces = [space for space in found if space is not None]
         if not spaces:
             why = f"no {extractor} feature is finite and varies between training patients"
@@ -112,7 +112,9 @@ def _design_rows(
             continue
         rows += tests.feature_sensitivity_rows(spaces, extractor, context)
         for scope in (WITHIN_SITE, OVERALL):
-            rows += tests.matching_rows(distances(spaces, sites, scope), scope, extractor, context)
+            own_fold = distances(spaces, sites, scope)
+            rows += tests.matching_rows(own_fold, scope, extractor, context)
+            rows += tests.retrieval_rows(own_fold, rankings(spaces, sites, scope), scope, extractor, context)
         if extractor == PRIMARY:
             rows += tests.read_back_rows(spaces, conditions, run.condition, context)
     rows += tests.response_rows(run, folds, real_features, PRIMARY, context)

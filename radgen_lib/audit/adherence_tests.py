@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from radgen_lib.audit.matching import FoldDistances, paired_differences, permutation_test, retrieval
+from radgen_lib.audit.matching import FoldDistances, Ranking, paired_differences, permutation_test, retrieval
 from radgen_lib.audit.preparation import FoldSpace, feature_draws, response_series
 from radgen_lib.audit.readback import FEWEST_PATIENTS, Arm, ReadBack, read_back, stack
 from radgen_lib.audit.response import Response, direction_agreement, monotone_share
@@ -20,6 +20,7 @@ from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.intervals import Interval, patient_bootstrap
 
+TRAINED = "gallery patients of other folds trained this generator, which works against the true patient"
 NO_PAIRS = "no fold holds two held-out patients of one stratum"
 READERS = ("r2", "r")
 ARMS: tuple[Arm, Arm] = ("real", "synthetic")
@@ -78,7 +79,7 @@ def feature_sensitivity_rows(spaces: Sequence[FoldSpace], extractor: str, contex
 
 
 def matching_rows(folds: Sequence[FoldDistances], scope: str, extractor: str, context: Context) -> list[dict[str, Any]]:
-    """Tests 2 and 3 within ``scope``: p and z of the permutation, distance difference, retrieval and its chance."""
+    """Tests 2 and 3 within ``scope``: p and z of both permutations inside the folds, and the distance difference."""
     keys = {"extractor": extractor}
     rows = []
     for name, statistic in (("permutation", "distance"), ("retrieval", "rank")):
@@ -92,21 +93,40 @@ def matching_rows(folds: Sequence[FoldDistances], scope: str, extractor: str, co
             text = f"{context.permutations} permutations inside fold, {found.repeats} repeats"
             rows.append(context.row(key, value=getattr(found, metric), n=found.patients, interval=text, **keys))
     values, names = paired_differences(folds)
-    if not len(values):
-        return rows
-    found_mean = context.mean(values, names, "difference", scope, extractor)
-    rows.append(context.interval_row(f"permutation_difference_{scope}", found_mean, **keys))
-    scores, chance, owners = retrieval(folds)
-    for key, value in scores.items():
-        level = f"chance {chance[key].mean():.3g}"
-        interval = context.mean(value, owners, key, scope, extractor)
-        rows.append(context.interval_row(f"retrieval_{key}_{scope}", interval, note=level, **keys))
-        rows.append(
-            context.row(
-                f"retrieval_{key}_chance_{scope}", value=float(chance[key].mean()), n=interval.n,
-                interval="none: known exactly from the size of each gallery", **keys,
-            )
-        )  # fmt: skip
+    if len(values):
+        found_mean = context.mean(values, names, "difference", scope, extractor)
+        rows.append(context.interval_row(f"permutation_difference_{scope}", found_mean, **keys))
+    return rows
+
+
+def retrieval_rows(
+    folds: Sequence[FoldDistances], wide: Sequence[Ranking], scope: str, extractor: str, context: Context
+) -> list[dict[str, Any]]:
+    """Test 3 within ``scope``: scores and chance among all held-out patients, and ``retrieval_fold_`` in the fold."""
+    narrow = [Ranking.within(fold) for fold in folds]
+    note = TRAINED if any(len(a.gallery) > len(b.gallery) for a, b in zip(wide, narrow, strict=True)) else ""
+    rows = _gallery_rows("retrieval", wide, note, scope, extractor, context)
+    return rows + _gallery_rows("retrieval_fold", narrow, "", scope, extractor, context)
+
+
+def _gallery_rows(
+    name: str, rankings: Sequence[Ranking], note: str, scope: str, extractor: str, context: Context
+) -> list[dict[str, Any]]:
+    found = retrieval(rankings)
+    rows = []
+    for key in ("top1", "top5", "mrr"):
+        one, metric, chance = found.get(key), f"{name}_{key}_{scope}", f"{name}_{key}_chance_{scope}"
+        if one is None:
+            why = "every gallery holds 5 patients or fewer" if key == "top5" else "every gallery holds one patient"
+            rows += [context.row(each, extractor=extractor, reason=why) for each in (metric, chance)]
+            continue
+        size = " to ".join(str(value) for value in sorted({int(one.sizes.min()), int(one.sizes.max())}))
+        level = float(one.chance.mean())
+        said = "; ".join(text for text in (f"chance {level:.3g}, gallery of {size} patients", note) if text)
+        interval = context.mean(one.scores, one.patients, name, key, scope, extractor)
+        rows.append(context.interval_row(metric, interval, note=said, extractor=extractor))
+        exact = "none: known exactly from the size of each gallery"
+        rows.append(context.row(chance, value=level, n=interval.n, interval=exact, extractor=extractor))
     return rows
 
 

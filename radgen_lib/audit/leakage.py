@@ -16,35 +16,21 @@ COUNT = "none: a count"
 
 
 def read_fits(card: str | Path, **keys: str) -> list[dict[str, Any]]:
-    """Training patients that a card records under ``trained_on``, one dict per fold.
+    """Training patients that a training job's card records under ``trained_on``, one dict per fold.
 
-    A card holds ``trained_on: {fold: ...}`` where the value is a list of patients or a table with ``patient`` and,
-    where known, ``image_index`` and ``held_out`` (patients that the fit was then evaluated on). ``keys`` (condition,
-    generator, model, task) are added to each dict. Raises DataError when the card does not say whom it was trained on.
+    The card holds ``trained_on: {fold: {"patient": [...], ...}}``. ``keys`` (condition, generator) are added to each
+    dict. Raises DataError when the card does not say whom it was trained on.
     """
     content = json.loads(Path(card).read_text(encoding="utf-8"))
     trained = content.get("trained_on")
     if not isinstance(trained, Mapping):
         raise data_error(card, "no training patients (trained_on) are recorded", "Delete it and run again")
     fits = []
-    for fold, value in trained.items():
-        table = value if isinstance(value, Mapping) else {"patient": value}
-        if "patient" not in table:
+    for fold, table in trained.items():
+        if not isinstance(table, Mapping) or "patient" not in table:
             raise data_error(card, "the training patients are not named", "Delete it and run again", row=fold)
-        fit: dict[str, Any] = {
-            "fit": f"{content.get('name', 'fit')} {Path(card).parent.as_posix()}",
-            "fold": str(fold),
-            **keys,
-        }
-        fit["patients"] = sorted(set(map(str, table["patient"])))
-        fit.update(
-            {
-                new: list(table[old])
-                for old, new in (("image_index", "images"), ("held_out", "held_out"))
-                if old in table
-            }
-        )
-        fits.append(fit)
+        name = f"{content.get('name', 'fit')} {Path(card).parent.as_posix()}"
+        fits.append({"fit": name, "fold": str(fold), **keys, "patients": sorted(set(map(str, table["patient"])))})
     return fits
 
 
@@ -54,6 +40,7 @@ def check_leakage(
     *,
     protocol_name: str,
     split_unit: str,
+    endpoints: pd.DataFrame,
     eligible: Mapping[str, Collection[str]] | None = None,
 ) -> list[dict[str, Any]]:
     """Count crossings per design and per fit; under ``split_unit="patient"`` any crossing stops the run.
@@ -61,14 +48,17 @@ def check_leakage(
     Args:
         splits: the rows of splits.parquet that the protocol uses (design, fold, image_index, patient, role).
         trained: fits as :func:`read_fits` gives them. A fit whose fold is in ``splits`` must have exactly the
-            training patients of that fold; any fit with ``held_out`` must share no patient with it.
+            training patients of that fold.
         protocol_name: value of the protocol column.
         split_unit: "patient" or "image".
+        endpoints: endpoint_splits.parquet (task, repeat, fold, patient). Its test patients are judged by images that
+            any of the fits drew, so none of them may have trained it.
         eligible: condition -> patients that have it; training patients without it are rightly absent from a fit.
 
     Returns:
         Rows ``patients_on_both_sides``, ``test_images_of_training_patients``, ``test_conditions_seen_in_training``
-        per design, and ``fit_crossings`` and ``fit_mismatches`` per condition, generator, model and design.
+        per design, ``fit_crossings`` and ``fit_mismatches`` per condition, generator and design, and
+        ``endpoint_test_patients_trained_on`` per condition, generator, design and task.
 
     Raises:
         LeakageError: under "patient", naming the first fold or fit and its patients.
@@ -78,7 +68,8 @@ def check_leakage(
     rows: list[dict[str, Any]] = []
     for design, part in splits.groupby("design", sort=False):
         rows += _design_rows(str(design), part, protocol_name, strict)
-    return rows + _fit_rows(splits, trained, protocol_name, strict, eligible or {})
+    rows += _fit_rows(splits, trained, protocol_name, strict, eligible or {})
+    return rows + _endpoint_rows(splits, trained, endpoints, protocol_name, strict)
 
 
 def _design_rows(design: str, part: pd.DataFrame, protocol_name: str, strict: bool) -> list[dict[str, Any]]:
@@ -122,29 +113,69 @@ def _fit_rows(
         (str(fold), str(role)): set(rows["patient"].astype(str))
         for (fold, role), rows in splits.groupby(["fold", "role"], sort=False)
     }
-    designs = {str(fold): str(design) for fold, design in zip(splits["fold"], splits["design"], strict=True)}
+    designs = _designs(splits)
     table = []
     for fit in trained:
         fold, mine = str(fit["fold"]), set(map(str, fit["patients"]))
-        crossing = mine & (set(map(str, fit.get("held_out", ()))) | sides.get((fold, "test"), set()))
-        expected = sides.get((fold, "train"), mine if fold not in designs else set())
-        condition = str(fit.get("condition", ""))
-        if fold in designs and condition in eligible:
-            expected = expected & set(eligible[condition])
+        crossing = mine & sides.get((fold, "test"), set())
+        expected = sides.get((fold, "train"), set())
+        if fit["condition"] in eligible:
+            expected = expected & set(eligible[fit["condition"]])
         wrong = mine ^ expected
         if strict and (crossing or wrong):
             raise LeakageError(_complaint(fit, crossing, wrong))
-        keys = {name: str(fit.get(name, "")) for name in ("condition", "generator", "model", "task")}
-        counts = {"crossing": len(crossing), "wrong": len(wrong), "patients": mine}
-        table.append({**keys, "design": designs.get(fold, "endpoint"), **counts})
+        keys = {"condition": fit["condition"], "generator": fit["generator"], "design": designs.get(fold, "")}
+        table.append({**keys, "crossing": len(crossing), "wrong": len(wrong), "patients": mine})
     return _summed(table, protocol_name)
+
+
+def _designs(splits: pd.DataFrame) -> dict[str, str]:
+    return {str(fold): str(design) for fold, design in zip(splits["fold"], splits["design"], strict=True)}
+
+
+def _endpoint_rows(
+    splits: pd.DataFrame, trained: list[Mapping[str, Any]], endpoints: pd.DataFrame, protocol_name: str, strict: bool
+) -> list[dict[str, Any]]:
+    """Endpoint test patients that the generator of their images was trained on: per task, over folds and fits."""
+    designs = _designs(splits)
+    fits: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for fit in trained:
+        fits.setdefault((fit["condition"], fit["generator"], designs.get(str(fit["fold"]), "")), []).append(fit)
+    rows = []
+    for task, part in endpoints.groupby("task", sort=False):
+        tested = part["patient"].astype(str)
+        for (condition, generator, design), members in sorted(fits.items()):
+            crossed: set[str] = set()
+            for fit in members:
+                seen = tested.isin(fit["patients"])
+                if strict and seen.any():
+                    raise LeakageError(_endpoint_complaint(str(task), part[seen], fit))
+                crossed |= set(tested[seen])
+            rows.append(
+                result_row(
+                    item="S.LEAK", protocol=protocol_name, condition=condition, generator=generator, design=design,
+                    task=str(task), metric="endpoint_test_patients_trained_on", value=float(len(crossed)),
+                    n=int(tested.nunique()), interval=COUNT, note=f"over {len(members)} fits",
+                )
+            )  # fmt: skip
+    return rows
+
+
+def _endpoint_complaint(task: str, rows: pd.DataFrame, fit: Mapping[str, Any]) -> str:
+    first = rows.iloc[0]
+    here = rows[(rows["repeat"] == first["repeat"]) & (rows["fold"] == first["fold"])]
+    names = sorted(set(here["patient"].astype(str)))
+    return (
+        f"endpoint splits, task {task}, repeat {first['repeat']}, fold {first['fold']}: {len(names)} test patients "
+        f"trained {fit['fit']}, fold {fit['fold']} ({', '.join(names[:5])}). Make the endpoint splits again"
+    )
 
 
 def _complaint(fit: Mapping[str, Any], crossing: set[str], wrong: set[str]) -> str:
     names = sorted(crossing or wrong)
     what = "were trained on and tested" if crossing else "differ from the split's training patients"
     return (
-        f"{fit.get('fit', 'fit')}, fold {fit['fold']}: {len(names)} patients {what} ({', '.join(names[:5])}). "
+        f"{fit['fit']}, fold {fit['fold']}: {len(names)} patients {what} ({', '.join(names[:5])}). "
         "Delete the outputs of this fit and run again; its card lists whom it was trained on"
     )
 
@@ -153,7 +184,7 @@ def _summed(table: list[dict[str, Any]], protocol_name: str) -> list[dict[str, A
     if not table:
         return []
     rows = []
-    names = ["condition", "generator", "model", "task", "design"]
+    names = ["condition", "generator", "design"]
     for values, part in pd.DataFrame(table).groupby(names, sort=True):
         keys: dict[str, Any] = {
             "item": "S.LEAK",

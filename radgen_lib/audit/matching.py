@@ -1,8 +1,14 @@
 """Tests 2 and 3 of condition adherence: is a patient's synthetic image nearer to that patient than to others?
 
-Both use one matrix per fold, distance of real patient p to the synthetic images of condition q, and one permutation
-engine. Permutations stay inside a fold (generators of other folds have seen the patient) and, for the claim, inside a
-site, because the site alone is easy to tell from the image.
+Both use distances of real patient p to the synthetic images of condition q, and one permutation engine. Permutations
+stay inside a fold (generators of other folds have seen the patient) and, for the claim, inside a site, because the
+site alone is easy to tell from the image.
+
+Retrieval is scored against two galleries. The headline is the wide one, all held-out patients of the repeat: four
+patients of one fold tell little apart. Its other folds' patients trained the querying generator, whose images lie near
+its training images whatever the condition; that pulls the true patient down the ranks, so what exceeds chance there
+does so in spite of it, but a score at chance is no evidence of absence. In the gallery of the own fold nobody trained
+the generator: chance is exact, and p and z (which the pass rule reads) belong to it.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from radgen_lib.audit.ranking import chance_levels, reciprocal_ranks, true_scores
+from radgen_lib.audit.ranking import TOPS, chance_levels, reciprocal_ranks, true_scores
 
 FLAT = 1e-9
 
@@ -35,6 +41,25 @@ class FoldDistances:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """Queries of one fold in a gallery: distance [g, q] from gallery patients [g] to patients' synthetic images [q].
+
+    Every query's patient is in the gallery; a query is ranked among the gallery patients of its own stratum.
+    """
+
+    patients: np.ndarray
+    strata: np.ndarray
+    gallery: np.ndarray
+    gallery_strata: np.ndarray
+    distance: np.ndarray
+
+    @classmethod
+    def within(cls, fold: FoldDistances) -> Ranking:
+        """The gallery of the fold's own held-out patients."""
+        return cls(fold.patients, fold.strata, fold.patients, fold.strata, fold.distance)
+
+
+@dataclass(frozen=True)
 class Permuted:
     """Result of a permutation test: one-sided p, z of the observed mean in the null, distinct patients, repeats."""
 
@@ -45,16 +70,22 @@ class Permuted:
 
 
 def pair_distances(
-    real: np.ndarray, real_patients: np.ndarray, synthetic: np.ndarray, conditions: np.ndarray, patients: np.ndarray
+    real: np.ndarray,
+    real_patients: np.ndarray,
+    synthetic: np.ndarray,
+    conditions: np.ndarray,
+    patients: np.ndarray,
+    gallery: np.ndarray | None = None,
 ) -> np.ndarray:
     """Mean Euclidean distance between the images of patient p and the draws of condition q, [p, q].
 
-    real: [m, d] with ``real_patients`` [m]; synthetic: [k, d] with ``conditions`` [k]; ``patients``: order of p and q.
+    real: [m, d] with ``real_patients`` [m]; synthetic: [k, d] with ``conditions`` [k]; ``patients``: order of q, and
+    of p unless ``gallery`` names other patients.
     """
     from scipy.spatial.distance import cdist
 
     table = cdist(real, synthetic)
-    rows = np.stack([table[real_patients == name].mean(axis=0) for name in patients])
+    rows = np.stack([table[real_patients == name].mean(axis=0) for name in (patients if gallery is None else gallery)])
     return np.stack([rows[:, conditions == name].mean(axis=1) for name in patients], axis=1)
 
 
@@ -115,24 +146,31 @@ def paired_differences(folds: Sequence[FoldDistances]) -> tuple[np.ndarray, np.n
     return (np.concatenate(values), np.concatenate(names)) if values else (np.empty(0), np.empty(0, dtype=object))
 
 
-def retrieval(folds: Sequence[FoldDistances]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
-    """Scores of each query among the held-out real patients of its stratum, their chance levels, and the patients.
+@dataclass(frozen=True)
+class Retrieved:
+    """Score of each query, its chance level and the size of its gallery; whose query it was [m]."""
 
-    Keys ``top1``, ``top5``, ``mrr``; one value per held-out patient and fold. The query is the patient's synthetic
-    images, the gallery the real patients of the same fold (and site).
+    scores: np.ndarray
+    chance: np.ndarray
+    patients: np.ndarray
+    sizes: np.ndarray
+
+
+def retrieval(rankings: Sequence[Ranking]) -> dict[str, Retrieved]:
+    """Place of the true patient's real images in each query's gallery: ``top1``, ``top5`` and ``mrr``.
+
+    A query is one patient's synthetic images of one fold. Queries whose gallery is the patient alone are left out,
+    and from ``top5`` those with five patients or fewer, where it is always 1. A key without queries is missing.
     """
-    scores: dict[str, list[np.ndarray]] = {}
-    chance: dict[str, list[np.ndarray]] = {}
-    names: list[np.ndarray] = []
-    for fold in folds:
-        for group in fold.groups():
-            found = true_scores(fold.distance[np.ix_(group, group)], np.arange(len(group)))
-            for key, values in found.items():
-                scores.setdefault(key, []).append(values)
-                chance.setdefault(key, []).append(np.full(len(group), chance_levels(len(group))[key]))
-            names.append(fold.patients[group])
-    return _joined(scores), _joined(chance), np.concatenate(names) if names else np.empty(0, dtype=object)
-
-
-def _joined(parts: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
-    return {key: np.concatenate(values) for key, values in parts.items()}
+    parts: dict[str, list[tuple[np.ndarray, ...]]] = {}
+    for ranking in rankings:
+        for stratum in np.unique(ranking.strata):
+            queries, entries = ranking.strata == stratum, ranking.gallery_strata == stratum
+            size = int(entries.sum())
+            names = ranking.patients[queries]
+            true = np.array([np.flatnonzero(ranking.gallery[entries] == name)[0] for name in names])
+            for key, values in true_scores(ranking.distance[np.ix_(entries, queries)], true).items():
+                if size > (max(TOPS) if key == f"top{max(TOPS)}" else 1):
+                    level = np.full(len(names), chance_levels(size)[key])
+                    parts.setdefault(key, []).append((values, level, names, np.full(len(names), size)))
+    return {key: Retrieved(*map(np.concatenate, zip(*found, strict=True))) for key, found in parts.items()}

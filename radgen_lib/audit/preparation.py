@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from radgen_lib.audit.matching import FoldDistances, pair_distances
+from radgen_lib.audit.matching import FoldDistances, Ranking, pair_distances
 from radgen_lib.audit.response import Series
 from radgen_lib.audit.runs import AuditRun, Fold
 from radgen_lib.audit.sensitivity import Draws
@@ -22,7 +22,8 @@ class FoldSpace:
     """Images of one fold in a feature space fitted on its real training images.
 
     train: one row per training patient; real: held-out real images; synthetic: draws of held-out conditions (owner =
-    condition patient), ``patients``: held-out patients that have both, sorted.
+    condition patient), ``patients``: held-out patients that have both, sorted; others: real images of the patients
+    that other folds of the repeat hold out. They may have trained this fold's generator.
     """
 
     fold: Fold
@@ -30,12 +31,16 @@ class FoldSpace:
     train: Owned
     real: Owned
     synthetic: Owned
+    others: Owned
 
 
-def fold_space(run: AuditRun, fold: Fold, real_features: pd.DataFrame, extractor: str) -> FoldSpace | None:
+def fold_space(
+    run: AuditRun, fold: Fold, real_features: pd.DataFrame, extractor: str, held_out: np.ndarray | None = None
+) -> FoldSpace | None:
     """Build the space of one fold; None when the fold has no held-out samples or no usable feature.
 
-    Features that are not finite in a held-out real or synthetic image of the fold are left out for the fold.
+    ``held_out``: image indexes that the folds of the repeat hold out (default: this fold's). Features that are not
+    finite in one of their real images or in a synthetic image of the fold are left out for the fold.
     """
     rows = run.rows("heldout", fold.name)
     real = real_features.set_index("image_index")
@@ -46,19 +51,23 @@ def fold_space(run: AuditRun, fold: Fold, real_features: pd.DataFrame, extractor
     if not len(rows) or not len(patients) or not columns:
         return None
     train_owners = training["patient"].to_numpy(dtype=str)
-    space = FeatureSpace.fit(training, columns, train_owners)
+    test_owners = tested["patient"].to_numpy(dtype=str)
+    others = real.loc[fold.test[:0] if held_out is None else held_out]
+    others = others[~others["patient"].isin(test_owners)]
     drawn = run.features.iloc[rows]
-    lost = ~np.isfinite(space.transform(tested)).all(axis=0) | ~np.isfinite(space.transform(drawn)).all(axis=0)
-    space = space.without(lost)
+    space = FeatureSpace.fit(training, columns, train_owners)
+    space = space.without(
+        np.any([~np.isfinite(space.transform(table)).all(axis=0) for table in (tested, drawn, others)], axis=0)
+    )
     if not space.columns:
         return None
-    test_owners = tested["patient"].to_numpy(dtype=str)
     return FoldSpace(
         fold,
         patients,
         Owned(space.transform(training), train_owners).means(),
         Owned(space.transform(tested), test_owners).of(patients),
         Owned(space.transform(drawn), owners).of(patients),
+        Owned(space.transform(others), others["patient"].to_numpy(dtype=str)),
     )
 
 
@@ -69,9 +78,29 @@ def distances(spaces: Sequence[FoldSpace], sites: dict[str, str], scope: str) ->
         table = pair_distances(
             space.real.values, space.real.owners, space.synthetic.values, space.synthetic.owners, space.patients
         )
-        strata = np.array([sites[name] if scope == WITHIN_SITE else "all" for name in space.patients])
+        strata = _strata(space.patients, sites, scope)
         found.append(FoldDistances(space.fold.repeat, space.patients, strata, table))
     return found
+
+
+def rankings(spaces: Sequence[FoldSpace], sites: dict[str, str], scope: str) -> list[Ranking]:
+    """Each fold's queries in the gallery of all held-out patients of the repeat, in the space of the querying fold.
+
+    The patient's own entry holds the images that the querying fold holds out.
+    """
+    found = []
+    for space in spaces:
+        values = np.concatenate([space.real.values, space.others.values])
+        owners = np.concatenate([space.real.owners, space.others.owners])
+        gallery = np.unique(owners)
+        table = pair_distances(values, owners, space.synthetic.values, space.synthetic.owners, space.patients, gallery)
+        strata, gallery_strata = (_strata(names, sites, scope) for names in (space.patients, gallery))
+        found.append(Ranking(space.patients, strata, gallery, gallery_strata, table))
+    return found
+
+
+def _strata(names: np.ndarray, sites: dict[str, str], scope: str) -> np.ndarray:
+    return np.array([sites[name] if scope == WITHIN_SITE else "all" for name in names])
 
 
 def feature_draws(spaces: Sequence[FoldSpace]) -> list[Draws]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,11 @@ def design_folds(splits: pd.DataFrame) -> dict[str, list[Fold]]:
         fold = Fold(str(name), found[1] if found else "", sides.get("train", empty), sides.get("test", empty))
         designs.setdefault(str(design), []).append(fold)
     return designs
+
+
+def held_out_images(fold: Fold, folds: Sequence[Fold]) -> np.ndarray:
+    """Image indexes that any fold of the same repeat holds out, sorted."""
+    return np.unique(np.concatenate([other.test for other in folds if other.repeat == fold.repeat]))
 
 
 def crossing_note(splits: pd.DataFrame, design: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from radgen_lib.generators.store import FittedGenerator
 
 BATCH = 64
+FAR = 10.0
 MINMAX_NOTE = (
     "condition scaling is per-patient min-max, as published: each patient's values are spread over 0 to 1, so that "
     "only their pattern within the patient counts and the overall level of expression is lost"
@@ -54,6 +54,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--draws", type=_positive, default=1, help="images per patient (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default: 0)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
+    parser.add_argument(
+        "--force", action="store_true", help=f"go on where values lie more than {FAR:g} training ranges outside"
+    )
     parser.set_defaults(run=run)
 
 
@@ -69,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
     made = synthesize(
         options.generator, options.omics, options.out,
         fold=options.fold, draws=options.draws, seed=options.seed, device=options.device,
+        force=options.force,
     )  # fmt: skip
     print(f"{made.images} images of {made.patients} patients by the generator of fold {made.fold}: {options.out}")
     for note in made.notes:
@@ -85,6 +89,7 @@ def synthesize(
     draws: int = 1,
     seed: int = 0,
     device: str = "auto",
+    force: bool = False,
 ) -> Synthesis:
     """Apply a trained generator to new patients and write a folder of images.
 
@@ -96,10 +101,12 @@ def synthesize(
         draws: images per patient.
         seed: an image depends on it, the fold, the patient's identifier and the draw, not on the other rows.
         device: auto, cpu or cuda.
+        force: draw even where a value lies more than :data:`FAR` training ranges outside the training range.
 
     Writes ``images/*.png`` (8 bit, values clamped to [0, 1]), ``images.npy`` (float32 [n, H, W], not clamped),
     ``samples.csv`` (a row an image, with a warning where values lie outside the training range) and ``card.json``.
-    Raises DataError, one line, for whatever is wrong with card, weights, table or folder.
+    Raises DataError, one line, for whatever is wrong with card, weights, table or folder. What the caller should know
+    is in the notes of the result and the card; nothing is logged, so that the command says it once.
     """
     from radgen_lib.core.digest import code_digest
     from radgen_lib.core.provenance import Card
@@ -107,7 +114,7 @@ def synthesize(
 
     _refuse_full(out)
     card = Card(
-        "synthesize", config={"fold": fold, "draws": draws, "device": device}, seed=seed,
+        "synthesize", config={"fold": fold, "draws": draws, "device": device, "force": force}, seed=seed,
         code=code_digest("radgen_lib.cli.synthesize"),
     )  # fmt: skip
     card.inputs([omics, generator_card, generator_card.with_name(read_card(generator_card).weights)])
@@ -115,6 +122,8 @@ def synthesize(
     fold = _choose_fold(generator_card, fold, sorted(fitted))
     one = fitted[fold]
     table, notes = read_omics(omics, one)
+    if not force:
+        _refuse_far(omics, table, one)
     samples = sample_rows(table, one, fold=fold, draws=draws, seed=seed)
     images = _draw(one, table, samples, device)
     notes += _sample_notes(one, samples)
@@ -127,6 +136,24 @@ def synthesize(
         _write_images(folder, images, samples)
         card.write(folder / "card.json")
     return Synthesis(len(images), len(table), fold, tuple(notes))
+
+
+def _refuse_far(omics: Path, table: pd.DataFrame, fitted: FittedGenerator) -> None:
+    """DataError naming the value furthest outside, when that is more than :data:`FAR` training ranges (raw scale)."""
+    if fitted.ranges is None or table.empty:
+        return
+    low, high = (np.asarray(side, dtype=float) for side in fitted.ranges)
+    values = table.to_numpy(dtype=float)
+    # A column that does not vary in training has no range to measure by: one unit stands for it.
+    far = np.maximum(low - values, values - high) / np.where(high > low, high - low, 1.0)
+    row, column = np.unravel_index(int(far.argmax()), far.shape)
+    if far[row, column] > FAR:
+        problem = (
+            f"{fitted.names[column]} is {values[row, column]:g}, {far[row, column]:.0f} training ranges outside "
+            f"{low[column]:g} to {high[column]:g}"
+        )
+        action = "Check the unit of the table; --force draws the images all the same"
+        raise data_error(omics, problem, action, row=str(table.index[row]))
 
 
 def sample_rows(table: pd.DataFrame, fitted: FittedGenerator, *, fold: str, draws: int, seed: int) -> pd.DataFrame:
@@ -144,7 +171,6 @@ def sample_rows(table: pd.DataFrame, fitted: FittedGenerator, *, fold: str, draw
 
 
 def _sample_notes(fitted: FittedGenerator, samples: pd.DataFrame) -> list[str]:
-    log = logging.getLogger("radgen")
     once = samples[samples["draw"] == 0]
     notes = [MINMAX_NOTE] if fitted.scaler.method == "per_patient_minmax" else []
     notes += [RANGE_NOTE] if fitted.ranges is None else []
@@ -153,8 +179,6 @@ def _sample_notes(fitted: FittedGenerator, samples: pd.DataFrame) -> list[str]:
         notes.append(f"{outside} of {len(once)} patients have values outside the training range, see samples.csv")
     if known:
         notes.append(f"{known} of {len(once)} patients trained this generator: their images are no new information")
-    for note in notes:
-        log.warning("%s", note)
     return notes
 
 

@@ -1,17 +1,18 @@
-"""What all torch generators share: state as arrays, seeded noise per row, device and fixed numerics, resizing."""
+"""What all torch generators share: state as arrays, seeded noise per row, device, fixed numerics, resizing."""
 
 from __future__ import annotations
 
 import importlib
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from radgen_lib.core.errors import RadgenError
-from radgen_lib.generators.base import State
+from radgen_lib.generators.base import Generator, State
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +53,32 @@ def build_seeded(seed: int, make: Callable[[], Module]) -> Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
+
+
+class NetworkGenerator(Generator, Generic[Module]):
+    """A generator whose whole state is one network: None until it was fitted or loaded."""
+
+    network: Module | None = None
+
+    @abstractmethod
+    def build(self, seed: int) -> Module:
+        """A network of these options with first weights by ``seed``."""
+
+    def fitted_network(self) -> Module:
+        """The network; RuntimeError before ``fit`` or ``load_state``."""
+        if self.network is None:
+            raise RuntimeError("the generator is not fitted: call fit or load_state first")
+        return self.network
+
+    def state(self) -> State:
+        """Weights and buffers under ``network.``."""
+        return to_state(self.fitted_network(), "network.")
+
+    def load_state(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        network = self.build(0)
+        load_module(network, state, "network.")
+        self.network = network.eval()
 
 
 def pick_device(wanted: str = "auto") -> str:

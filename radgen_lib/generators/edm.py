@@ -21,8 +21,8 @@ from pydantic import Field, model_validator
 
 from radgen_lib.core.errors import ConfigError
 from radgen_lib.core.seeds import derive_seed
-from radgen_lib.generators.base import FitContext, Generator, Options, State, TrainingData
-from radgen_lib.generators.common import build_seeded, fixed_numerics, load_module, noise_like, resize, to_state
+from radgen_lib.generators.base import FitContext, Options, TrainingData
+from radgen_lib.generators.common import NetworkGenerator, build_seeded, fixed_numerics, noise_like, resize
 from radgen_lib.generators.loop import LoopOptions, train
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class EDMOptions(LoopOptions):
         return tuple(level > 0 and size >> level <= ATTENTION_SIDE for level in range(len(self.channels)))
 
 
-class EDMDiffusion(Generator):
+class EDMDiffusion(NetworkGenerator["PreconditionedUNet"]):
     """Diffusion from omics with EDM preconditioning, guidance and a few-step sampler.
 
     The scale of the data (``sigma_data``) and the centre come from the training images alone and are stored with the
@@ -110,7 +110,6 @@ class EDMDiffusion(Generator):
                 f"{type(self).__name__}: working_size = {self.size}: must be a multiple of {halvings} "
                 f"for {len(options.channels)} levels of channels"
             )
-        self.network: PreconditionedUNet | None = None
 
     def build(self, seed: int) -> PreconditionedUNet:
         """A network of these options with first weights by ``seed``."""
@@ -144,7 +143,7 @@ class EDMDiffusion(Generator):
         """Draw one image per row with the Heun sampler."""
         import torch
 
-        network = self._fitted().to(device).eval()
+        network = self.fitted_network().to(device).eval()
         images = [np.empty((0, self.image_size, self.image_size), dtype=np.float32)]
         with fixed_numerics(threads=torch.get_num_threads(), deterministic=True), torch.inference_mode():
             for start in range(0, len(conditions), BATCH):
@@ -168,21 +167,6 @@ class EDMDiffusion(Generator):
             return guided(network, conditions, chosen.guidance if sigma >= chosen.guidance_from else 1.0, noisy, sigma)
 
         return heun(denoise, noise, sigmas)
-
-    def _fitted(self) -> PreconditionedUNet:
-        if self.network is None:
-            raise RuntimeError("the generator is not fitted: call fit or load_state first")
-        return self.network
-
-    def state(self) -> State:
-        """Weights, centre and ``sigma_data`` under ``network.``."""
-        return to_state(self._fitted(), "network.")
-
-    def load_state(self, state: State) -> None:
-        """Take back the weights."""
-        network = self.build(0)
-        load_module(network, state, "network.")
-        self.network = network.eval()
 
 
 class UntrainedDiffusion(EDMDiffusion):

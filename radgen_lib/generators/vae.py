@@ -16,8 +16,8 @@ from pydantic import Field
 
 from radgen_lib.core.errors import ConfigError
 from radgen_lib.core.seeds import derive_seed
-from radgen_lib.generators.base import FitContext, Generator, Options, State, TrainingData
-from radgen_lib.generators.common import build_seeded, fixed_numerics, load_module, noise_like, resize, to_state
+from radgen_lib.generators.base import FitContext, Options, TrainingData
+from radgen_lib.generators.common import NetworkGenerator, build_seeded, fixed_numerics, noise_like, resize
 from radgen_lib.generators.loop import LoopOptions, train
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class VAEOptions(LoopOptions):
     ] = None
 
 
-class PublishedVAE(Generator):
+class PublishedVAE(NetworkGenerator["VAENetwork"]):
     """Variational autoencoder of the published study.
 
     As published, the image at generation is one of zeros, an input that training never showed, and the decoder sees
@@ -64,7 +64,6 @@ class PublishedVAE(Generator):
         self.size = options.working_size or image_size
         if self.size % 8:
             raise ConfigError(f"PublishedVAE: working_size = {self.size}: must be a multiple of 8")
-        self.network: VAENetwork | None = None
 
     def build(self, seed: int) -> VAENetwork:
         """A network of these options with first weights by ``seed``."""
@@ -86,7 +85,7 @@ class PublishedVAE(Generator):
         """Draw the latent of each row with its own seed and decode it."""
         import torch
 
-        network = self._fitted().to(device).eval()
+        network = self.fitted_network().to(device).eval()
         images = [np.empty((0, self.image_size, self.image_size), dtype=np.float32)]
         with fixed_numerics(threads=torch.get_num_threads(), deterministic=True), torch.inference_mode():
             for start in range(0, len(conditions), BATCH):
@@ -97,18 +96,3 @@ class PublishedVAE(Generator):
                 drawn = network.decode(latent, given)[:, 0].float().cpu().numpy()
                 images.append(resize(drawn, self.image_size))
         return np.concatenate(images)
-
-    def _fitted(self) -> VAENetwork:
-        if self.network is None:
-            raise RuntimeError("the generator is not fitted: call fit or load_state first")
-        return self.network
-
-    def state(self) -> State:
-        """Weights under ``network.``."""
-        return to_state(self._fitted(), "network.")
-
-    def load_state(self, state: State) -> None:
-        """Take back the weights."""
-        network = self.build(0)
-        load_module(network, state, "network.")
-        self.network = network.eval()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict, Unpack
 
 import numpy as np
 
@@ -111,19 +112,19 @@ def _training_spread(x: np.ndarray, train: np.ndarray) -> np.ndarray:
     return np.where(squares > 1e-12 * np.maximum(count, weights @ (x * x)), spread, 0.0)
 
 
-def fit_cox_batch(
-    x: np.ndarray,
-    time: np.ndarray,
-    event: np.ndarray,
-    *,
-    penalizer: np.ndarray | float,
-    l1_ratio: np.ndarray | float,
-    ties: str = "efron",
-    train: np.ndarray | None = None,
-    zeros: str = "smoothed",
-) -> np.ndarray:
+class CoxSettings(TypedDict):
+    """Keywords of :func:`fit_cox`."""
+
+    penalizer: np.ndarray | float
+    l1_ratio: np.ndarray | float
+    ties: NotRequired[str]
+    train: NotRequired[np.ndarray | None]
+    zeros: NotRequired[str]
+
+
+def fit_cox_batch(x: np.ndarray, time: np.ndarray, event: np.ndarray, **settings: Unpack[CoxSettings]) -> np.ndarray:
     """Coefficients [B, p] of :func:`fit_cox`; fits that did not converge keep their last and are counted in the log."""
-    batch = fit_cox(x, time, event, penalizer=penalizer, l1_ratio=l1_ratio, ties=ties, train=train, zeros=zeros)
+    batch = fit_cox(x, time, event, **settings)
     failed = int((~batch.converged).sum())
     if failed:
         logging.getLogger("radgen").warning("%d of %d Cox fits did not converge", failed, len(batch.beta))

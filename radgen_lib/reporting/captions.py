@@ -33,7 +33,8 @@ TABLES: dict[str, str] = {
 FIGURES: dict[str, tuple[str, str]] = {
     "cohort_flow": (
         "Flow of the cohort",
-        "Each step of the selection: what entered, what was kept, what was left out and why.",
+        "What each source gave: kept, left out, and why. Arrows follow the images; omics, labels and outcome are "
+        "tables of their own, joined by patient.",
     ),
     "image_grid": (
         "Real and synthetic images side by side",
@@ -43,8 +44,9 @@ FIGURES: dict[str, tuple[str, str]] = {
     "training_curves": ("Training curves", "Training loss by step, one line per fold."),
     "frechet_reference": (
         "Pixel-row Fréchet distance of references and models",
-        "References that need no model (grey) beside models and published values. A model with a longer bar than the "
-        "copy of a training image is further from the patient than that copy.",
+        "References that need no model (grey) beside models on the published single split (mean of the draws) and the "
+        "published numbers (hatched). A model with a longer bar than the copy of a training image is further from the "
+        "patient than that copy.",
     ),
     "auroc_forest": (
         "AUROC by arm",
@@ -78,6 +80,12 @@ def figure_caption(name: str) -> tuple[str, str]:
     title, text = FIGURES[known]
     further = name.removeprefix(known).strip("_").replace("_", " ")
     return (f"{title}: {further}" if further else title), text
+
+
+def caption_file(name: str) -> str:
+    """File of the caption of an item or a figure (``auroc_forest_er``), relative to the repository."""
+    known = name if name in TABLES else next((key for key in FIGURES if name == key or name.startswith(f"{key}_")), "")
+    return f"{FOLDER}/{known or 'report'}.rst"
 
 
 def caption_pages() -> dict[str, str]:

@@ -8,18 +8,25 @@ not say which of them was printed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from radgen_lib.reporting.facts import PUBLISHED, RunFacts
+from radgen_lib.reporting.labels import label
 from radgen_lib.reporting.verdict import DETERMINISTIC_TOLERANCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PRIMARY = "primary"
+PRIMARY, HEADLINE = "primary", "headline"
+# What the switch `frechet_headline` calls the FID of a protocol, as a metric of B.TA.
+HEADLINE_METRICS = {"pixelrow_best_of_draws": "pixelrow_frechet_best", "kid": "kid"}
+STATISTICS = {
+    "pixelrow_frechet_best": "pixel-row Fréchet, best of draws", "pixelrow_frechet_mean": "pixel-row Fréchet, mean",
+    "kid": "KID in radiomics space",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,9 @@ class Pick:
 class Claim:
     """A published number, the results that answer it and the reasoning.
 
-    ``tolerance`` marks a recomputation without training; ``invalid`` a number whose definition has no meaning;
-    ``absent`` is said when no result answers it.
+    ``tolerance`` marks a recomputation without training; ``unrecoverable`` a number whose as-published inputs were
+    never released; ``invalid`` a number whose definition has no meaning; ``statistic`` the metrics that the published
+    number may be set against ("" for all); ``absent`` is said when no result answers it.
     """
 
     item: str
@@ -44,17 +52,25 @@ class Claim:
     rigorous: tuple[Pick, ...]
     why: str
     tolerance: float | None = None
+    unrecoverable: bool = False
     invalid: str = ""
+    statistic: str = "*"
     absent: str = ""
 
     def picks(self, protocol: str) -> tuple[Pick, ...]:
         """Picks of one protocol; protocols of the user's own are read like the rigorous one."""
         return self.as_published if protocol == PUBLISHED else self.rigorous
 
+    def incomparable(self, row: Mapping[str, Any]) -> str:
+        """Why ``row`` is not set against the published number ("" when it may be)."""
+        if not row or fnmatchcase(row["metric"], self.statistic):
+            return ""
+        return f"the published number is another statistic than {label('metric', row['metric'])}"
+
 
 def _fidelity(label: str, metric: str, design: str, condition: str = "genes15") -> Pick:
     keys = {"item": "B.TA", "metric": metric, "generator": "cpdm", "condition": condition}
-    return Pick(label, {**keys, "design": design, "arm": "|synthetic|heldout"})
+    return Pick(label, {**keys, "design": design, "arm": "|synthetic|heldout", "extractor": "|radiomics"})
 
 
 def _quality(metric: str, design: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
@@ -66,22 +82,25 @@ def _quality(metric: str, design: str) -> tuple[tuple[Pick, ...], tuple[Pick, ..
 
 
 def _frechet(design: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
+    """The statistic that each protocol's switch calls FID, then every statistic in a line of its own."""
+    genes, factors = ("15 genes", "genes15"), ("17 factors", "factors17")
     kinds = [
-        (f"{kind} of draws, {name}", f"pixelrow_frechet_{kind}", condition)
-        for name, condition in (("15 genes", "genes15"), ("17 factors", "factors17"))
-        for kind in ("best", "mean")
+        ("FID as each protocol defines it, 15 genes", HEADLINE, "genes15"),
+        *((f"{kind} of draws, {genes[0]}", f"pixelrow_frechet_{kind}", genes[1]) for kind in ("best", "mean")),
+        ("KID in radiomics space, 15 genes", "kid", "genes15"),
+        *((f"{kind} of draws, {factors[0]}", f"pixelrow_frechet_{kind}", factors[1]) for kind in ("best", "mean")),
     ]
     published = tuple(_fidelity(label, metric, design, condition) for label, metric, condition in kinds)
-    return published, tuple(_fidelity(label, metric, "grouped") for label, metric, _ in kinds[:2])
+    return published, tuple(_fidelity(label, metric, "grouped") for label, metric, _ in kinds[:4])
 
 
-def _subgroup(metric: str, rigorous_metric: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
+def _subgroup(metric: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
     keys = {
         "item": "B.TB", "task": "subgroup", "extractor": "radiomics", "model": "xgboost|logistic", "arm": "synthetic*",
         "generator": f"{PRIMARY}|", "condition": "genes15",
     }  # fmt: skip
-    label = "PyRadiomics, synthetic images"
-    return (Pick(label, {**keys, "metric": metric}),), (Pick(label, {**keys, "metric": rigorous_metric}),)
+    pick = Pick("PyRadiomics, synthetic images", {**keys, "metric": metric})
+    return (pick,), (pick,)
 
 
 def _survival(models: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
@@ -93,9 +112,11 @@ def _survival(models: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
     return (Pick(label, {**keys, "model": models}),), (Pick(label, {**keys, "model": "cox"}),)
 
 
+_FRECHET = "pixelrow_frechet*"
 _FRECHET_WHY = (
     "The published FID compares the 128 pixel rows of one image with those of another: pixel-row Frechet. The papers "
-    "do not say whether the best or the mean of the draws, nor which condition, was printed: all stand here."
+    "do not say whether the best or the mean of the draws, nor which condition, was printed: all stand here. "
+    "A rigorous KID is another statistic, on another scale; read it beside its floor, never beside 1.33 or 2.02."
 )
 _SUBGROUP_WHY = (
     "The repository's default pair of PyRadiomics features and XGBoost on synthetic images. The label is a function of "
@@ -112,22 +133,22 @@ def _claim(item: str, row: str, picks: tuple[tuple[Pick, ...], tuple[Pick, ...]]
 def _count(item: str) -> Claim:
     pick = (Pick("count", {"metric": "n_synthetic_patients|n_synthetic*"}),)
     return _claim(
-        item, "n synthetic patients", (pick, pick), _COUNT_WHY, tolerance=DETERMINISTIC_TOLERANCE, absent=_COUNT_ABSENT
-    )
+        item, "n synthetic patients", (pick, pick), _COUNT_WHY, tolerance=DETERMINISTIC_TOLERANCE, unrecoverable=True,
+        absent=_COUNT_ABSENT,
+    )  # fmt: skip
 
 
-_TRAPEZOID = "auprc_trapz|average_precision"
 CLAIMS: tuple[Claim, ...] = (
-    _claim("B.ABS1", "FID", _frechet("published_split"), _FRECHET_WHY),
-    _claim("B.ABS1", "ER+/HER2+ AUROC", _subgroup("auroc", "auroc"), _SUBGROUP_WHY),
-    _claim("B.ABS1", "ER+/HER2+ AUPRC", _subgroup(_TRAPEZOID, "average_precision"), _SUBGROUP_WHY),
+    _claim("B.ABS1", "FID", _frechet("published_split"), _FRECHET_WHY, statistic=_FRECHET),
+    _claim("B.ABS1", "ER+/HER2+ AUROC", _subgroup("auroc"), _SUBGROUP_WHY),
+    _claim("B.ABS1", "ER+/HER2+ AUPRC", _subgroup("auprc_trapz"), _SUBGROUP_WHY),
     _claim("B.ABS1", "survival C-index", _survival("cox"), "Cox with penalty 0.1 on a random 80/20 split."),
     _count("B.ABS1"),
-    _claim("B.ABS2", "FID", _frechet("published_folds"), _FRECHET_WHY),
+    _claim("B.ABS2", "FID", _frechet("published_folds"), _FRECHET_WHY, statistic=_FRECHET),
     _claim("B.ABS2", "MSE", _quality("mse*", "published_folds"), "Mean over the held-out images of the 15 folds."),
     _claim("B.ABS2", "SSIM", _quality("ssim*", "published_folds"), "As MSE; the SSIM implementation is not stated."),
-    _claim("B.ABS2", "ER+/HER2+ AUROC", _subgroup("auroc", "auroc"), _SUBGROUP_WHY),
-    _claim("B.ABS2", "ER+/HER2+ AUPRC", _subgroup(_TRAPEZOID, "average_precision"), _SUBGROUP_WHY),
+    _claim("B.ABS2", "ER+/HER2+ AUROC", _subgroup("auroc"), _SUBGROUP_WHY),
+    _claim("B.ABS2", "ER+/HER2+ AUPRC", _subgroup("auprc_trapz"), _SUBGROUP_WHY),
     _claim(
         "B.ABS2", "survival C-index", _survival("cox_best_of_search"),
         "The best of 3,630 settings by test C-index (B-W08); its optimism is measured in B.TC.",
@@ -141,18 +162,40 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def find(rows: pd.DataFrame, pick: Pick, protocol: str, facts: RunFacts) -> dict[str, Any] | None:
-    """The row of ``protocol`` that fits ``pick`` best: rows with a number first, then the earlier alternatives."""
+    """The row of ``protocol`` that fits ``pick`` best: rows with a number first, then the earlier alternatives.
+
+    Rows of image quality say in ``statistic`` which one they are, and KID rows name their floor in the note.
+    """
     mine = rows[rows["protocol"].isin([protocol, ""])]
-    primary = str(facts.switch(protocol, "primary") or "")
+    headline = HEADLINE_METRICS.get(str(facts.switch(protocol, "frechet_headline")), "pixelrow_frechet_best")
+    named = {PRIMARY: str(facts.switch(protocol, "primary") or ""), HEADLINE: headline}
+    patterns = {
+        column: [named.get(pattern, pattern) for pattern in text.split("|")] for column, text in pick.patterns.items()
+    }
     found: list[tuple[list[int], dict[str, Any]]] = []
     for row in mine.to_dict("records"):
-        places = [_place(str(row[column]), patterns.split("|"), primary) for column, patterns in pick.patterns.items()]
+        places = [_place(str(row[column]), wanted) for column, wanted in patterns.items()]
         if -1 not in places:
             found.append(([int(not math.isfinite(row["value"])), *places], row))
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+    if not found:
+        return None
+    chosen = min(found, key=lambda pair: pair[0])[1]
+    floor = _floor(mine) if chosen["metric"] == "kid" else ""
+    note = "; ".join(text for text in (chosen["note"], floor) if text)
+    return {**chosen, "statistic": STATISTICS.get(chosen["metric"], ""), "note": note}
 
 
-def _place(text: str, patterns: Iterable[str], primary: str) -> int:
+def _floor(rows: pd.DataFrame) -> str:
+    """The distance between halves of the real images, in words."""
+    kind = (rows["item"] == "B.TA") & (rows["arm"] == "floor") & (rows["metric"] == "kid")
+    floors = rows[kind & (rows["extractor"] == "radiomics") & rows["value"].notna()]
+    if floors.empty:
+        return "no floor could be computed"
+    row = floors.iloc[0]
+    band = f" ({row['low']:.3g} to {row['high']:.3g})" if math.isfinite(row["low"]) else ""
+    return f"floor, halves of the real images: {row['value']:.3g}{band}"
+
+
+def _place(text: str, patterns: Iterable[str]) -> int:
     """Place of the first alternative that fits, or -1."""
-    named = [primary if pattern == PRIMARY else pattern for pattern in patterns]
-    return next((i for i, pattern in enumerate(named) if fnmatchcase(text, pattern)), -1)
+    return next((i for i, pattern in enumerate(patterns) if fnmatchcase(text, pattern)), -1)

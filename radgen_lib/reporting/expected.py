@@ -9,8 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from radgen_lib.reporting.facts import PUBLISHED, RunFacts
-from radgen_lib.reporting.labels import label
-from radgen_lib.reporting.pivot import KEY_COLUMNS, Line, Row
+from radgen_lib.reporting.pivot import KEY_COLUMNS, Line
 from radgen_lib.reporting.published import pixelrow_reference
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 TASKS = ("er", "subgroup", "mut_TP53", "mut_PIK3CA", "mut_CDH1")
 EXTRACTORS = ("radiomics", "vgg16", "resnet50", "inception")
 CLASSIFIERS = ("xgboost", "logistic", "lasso", "random_forest", "svm")
-PUBLISHED_DESIGNS, RIGOROUS_DESIGNS = ("published_split", "published_folds"), ("grouped", "site", "full")
 CONDITIONS = ("genes15", "factors17")
 ADHERENCE_TESTS = {
     "1 sensitivity ratio": "*sensitivity*|*icc*", "2 permutation": "*permutation*",
@@ -29,13 +27,6 @@ ADHERENCE_TESTS = {
 RISK_GROUPS = {"risk groups": "*logrank*", "subgroup clusters": "*pca*|*cluster*|*silhouette*|*separation*"}
 CROSSINGS = {"patients on both sides of a split": "*cross*|*both_sides*|*shared*|*leak*"}
 MEMORISATION = {"nearest training image": "*nearest*|*nn_*|*distance*", "membership": "*member*"}
-NO_IMAGES = "factors exist only for the 61 imaged patients: no images of further patients can be made from them"
-FACTORS_ONLY_PUBLISHED = "the 17 factors were fitted on all patients: as_published only"
-NOT_BUILT = (
-    "not built: 16 deaths in the 123 labelled patients do not support a neural survival model, and the published one "
-    "chose its stopping epoch on the test fold"
-)
-POOLED = "not split by fold: the analysis pools the held-out images of the folds"
 
 
 @dataclass(frozen=True)
@@ -144,55 +135,3 @@ def _indexed(columns: tuple[str, ...], lines: list[Line]) -> dict[tuple[str, ...
     for line in lines:
         found.setdefault(tuple(line.keys[column] for column in columns), []).append(line)
     return found
-
-
-def missing_reason(item: str, keys: dict[str, str], protocol: str, facts: RunFacts, told: list[Row]) -> str:
-    """Why a cell has no number under ``protocol``: what the configuration excludes, or what the analysis said.
-
-    ``told``: the item's result rows that have a reason instead of a number.
-    """
-    rules = (*_condition_rules(item, keys, protocol, facts), *_task_rules(item, keys, protocol, facts))
-    said = next((reason for holds, reason in rules if holds), "") or _said_by_analysis(keys, protocol, told)
-    return said or "no result came from the analysis"
-
-
-Rules = tuple[tuple[bool, str], ...]
-
-
-def _condition_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts) -> Rules:
-    condition, absent = keys["condition"], keys["condition"] not in (facts.switch(protocol, "conditions") or ())
-    return (
-        (keys["model"] == "neural", NOT_BUILT),
-        (item in ("B.TB", "B.TC", "B.F2") and condition == "factors17", NO_IMAGES),
-        (condition == "factors17" and absent, FACTORS_ONLY_PUBLISHED),
-        (bool(condition) and absent, f"condition {condition} is not run under {protocol}"),
-    )
-
-
-def _task_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts) -> Rules:
-    generator, design, task, model = (keys[c] for c in ("generator", "design", "task", "model"))
-    prediction, elsewhere, not_now = facts.system["prediction"], f"under {protocol}", f"under the {facts.preset} preset"
-    absent = design not in (facts.switch(protocol, "designs") or ())
-    not_here = generator in facts.generators and generator not in (facts.switch(protocol, "generators") or ())
-    return (
-        (keys["metric"] == "subgroup clusters", "a picture without a number: the figure of subgroups in feature space"),
-        (not_here, f"{label('generator', generator)} is not run {elsewhere}"),
-        (item == "B.TB" and bool(task) and task not in prediction["tasks"], f"task {task} is not run {not_now}"),
-        (
-            item == "B.TB" and bool(model) and model not in prediction["classifiers"],
-            f"classifier {model} is not run {not_now}",
-        ),
-        (design == "fold_mean", POOLED if protocol == PUBLISHED else "see the folds by patient"),
-        (protocol == PUBLISHED and design in PUBLISHED_DESIGNS and absent, f"design {design} is not run {not_now}"),
-        (design in RIGOROUS_DESIGNS and absent, f"design {design} is not run {elsewhere}"),
-    )  # fmt: skip
-
-
-def _said_by_analysis(keys: dict[str, str], protocol: str, told: list[Row]) -> str:
-    """The reason of a row without a number whose keys, where it has any, are those of the cell."""
-    for row in told:
-        if row["protocol"] not in (protocol, "") or row["extractor"] != keys["extractor"]:
-            continue
-        if all(not keys[c] or row[c] in ("", keys[c]) for c in ("condition", "task", "model", "arm", "generator")):
-            return str(row["reason"])
-    return ""

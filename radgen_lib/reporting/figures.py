@@ -199,12 +199,11 @@ def frechet_reference(bars: pd.DataFrame, *, title: str = "Pixel-row Fréchet di
             axes.barh(i, bar.value, color=colours[bar.kind], hatch=hatches[bar.kind], edgecolor="white", height=0.72)
             axes.text(bar.value * 1.08, i, f"{bar.value:.3g}", va="center", fontsize=9)
         axes.set_xscale("log")
-        axes.set(
-            yticks=range(len(bars)), ylim=(len(bars) - 0.4, -0.6), xlabel="distance (log scale); smaller is closer"
-        )
+        axes.set(yticks=range(len(bars)), ylim=(len(bars) - 0.4, -0.6), xlabel="distance, log scale")
         axes.set_xlim(right=float(bars["value"].max()) * 2.5)
         axes.set_yticklabels(bars["name"], fontsize=9)
-        axes.set_title(title)
+        # Long names leave the axes narrow: the title stands over the whole figure.
+        figure.suptitle(title, fontsize=11, fontweight="bold")
         kinds = [kind for kind in colours if kind in set(bars["kind"])]
         handles = [axes.barh([0], [0], color=colours[k], hatch=hatches[k], edgecolor="white", label=k) for k in kinds]
         figure.legend(handles=handles, loc="outside lower center", ncols=3)

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.core.rows import RESULT_COLUMNS, result_frame, result_row
-from radgen_lib.reporting.facts import RunFacts
+from radgen_lib.reporting.facts import PUBLISHED, RunFacts
+from radgen_lib.reporting.labels import label
+from radgen_lib.reporting.published import published_values
 
 Names = Sequence[Sequence[str]]
 GRID_PATIENTS = 8
@@ -113,17 +115,27 @@ def subgroup_points(
 
 
 def frechet_bars(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the four published test images of each reference and each generator's published single split."""
+    """Mean over the four published test images of each reference and each generator's published single split.
+
+    Models are drawn on that split only, the mean of their draws; beside them the two published numbers.
+    """
     mine = rows[(rows["item"] == "B.TD") & rows["value"].notna()]
     references = mine[mine["arm"] != "model"].drop_duplicates(["arm", "task", "metric"])
     bars = [
-        {"name": str(arm).replace("_", " "), "value": part["value"].mean(), "kind": "reference"}
+        {"name": label("arm", str(arm)), "value": part["value"].mean(), "kind": "reference"}
         for arm, part in references.groupby("arm", sort=True)
     ]
     models = mine[(mine["arm"] == "model") & (mine["metric"] == "pixelrow_frechet_mean")]
+    models = models[models["design"] == "published_split"]
     for (protocol, condition, generator), part in models.groupby(["protocol", "condition", "generator"], sort=True):
-        name = f"{generator}, {condition} ({str(protocol).replace('_', ' ')})"
+        name = f"{label('generator', generator)}, {label('condition', condition)}"
+        name += "" if protocol == PUBLISHED else f" ({label('protocol', protocol)})"
         bars.append({"name": name, "value": part["value"].mean(), "kind": "model"})
+    if bars:
+        printed = published_values("B")
+        for row in printed[printed["row"] == "FID"].itertuples():
+            place = "preprint" if row.item == "B.ABS1" else "article"
+            bars.append({"name": f"printed in the {place}", "value": row.value, "kind": "published"})
     return pd.DataFrame(bars, columns=["name", "value", "kind"])
 
 
@@ -132,11 +144,13 @@ def cohort_rows(patients: pd.DataFrame, facts: RunFacts, source: str) -> pd.Data
     eligible = int(((patients["n_images"] == 0) & patients["has_genes15"]).sum())
     keys: dict[str, Any] = {"item": "B.ABS2", "condition": "genes15", "metric": "n_synthetic_patients"}
     unreleased = "726 = 754 patients with 17 factors less 28 with images; the table of 754 was never released"
+    most = facts.system["sampling"]["max_synthetic"]
+    drew = eligible if most is None else min(int(most), eligible)
+    note = f"patients with the 15 genes and no released projection (eligible); the run drew {drew} of them"
     rows = []
     for protocol in facts.protocols:
-        if facts.switch(protocol, "split_unit") == "image":
+        if protocol == PUBLISHED:
             rows.append(result_row(**keys, protocol=protocol, reason=unreleased))
             continue
-        note = "patients with the 15 genes and no released projection"
         rows.append(result_row(**keys, protocol=protocol, value=eligible, n=eligible, interval="a count", note=note))
     return result_frame(rows).assign(source=source)

@@ -49,7 +49,7 @@ LABELS: dict[str, dict[str, str]] = {
         "n_synthetic_patients": "synthetic patients", "cv_folds": "folds",
     },
 }  # fmt: skip
-VERDICTS = ("reproduced", "not reproduced", "not computable", "invalid statistic", "no published value")
+VERDICTS = ("reproduced", "not reproduced", "not judged", "not computable", "invalid statistic", "no published value")
 ITEM_TITLES = {
     "B.ABS1": "Preprint abstract", "B.ABS2": "Final abstract", "B.TA": "Image quality", "B.TB": "Clinical prediction",
     "B.TC": "Survival", "B.TD": "Reference rows of the pixel-row Fréchet distance", "B.F2": "Risk groups and clusters",

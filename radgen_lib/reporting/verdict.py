@@ -24,20 +24,28 @@ def judge(
     *,
     preset: str,
     tolerance: float | None = None,
+    unrecoverable: bool = False,
     invalid: str = "",
+    incomparable: str = "",
 ) -> Verdict:
     """Compare a published number with the as-published rerun.
 
     ``tolerance`` marks a deterministic recomputation from released files (absolute difference allowed, 0.005 in the
     paper tables); it is judged under every preset, because no training goes into it. Everything else is judged under
     ``paper`` only: reproduced when ``published`` lies inside [``low``, ``high``], the rerun's 95 % interval.
-    ``invalid`` says why the published statistic has no meaning; it is then never called reproduced.
+    ``unrecoverable`` marks a number that cannot be recomputed from released files under any preset. ``invalid`` says
+    why the published statistic has no meaning; it is then never called reproduced. ``incomparable`` says why the rerun
+    is not set against the published number at all.
     """
     if not math.isfinite(published):
         return Verdict("no published value")
-    recomputed = tolerance is not None
+    recomputed = tolerance is not None and math.isfinite(value)
+    if unrecoverable and not math.isfinite(value):
+        return Verdict("not computable")
     if preset != CLAIMING_PRESET and not recomputed:
         return Verdict(f"not claimed ({preset} preset)")
+    if incomparable:
+        return Verdict("not judged", incomparable)
     if invalid:
         return Verdict("invalid statistic", invalid)
     if not math.isfinite(value):
@@ -46,5 +54,5 @@ def judge(
         # Printed decimals are exact to the eye, not to the bit: 0.055 - 0.050 must not fail by a rounding error.
         return Verdict("reproduced" if abs(published - value) <= tolerance + 1e-12 else "not reproduced")
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Verdict("not computable", "the rerun has no interval to judge by")
+        return Verdict("not judged", "the rerun has no interval")
     return Verdict("reproduced" if low <= published <= high else "not reproduced")

@@ -74,10 +74,13 @@ class TableView:
 
 
 def number(value: float) -> str:
-    """Three significant digits, trailing zeros kept; counts and thousands as whole numbers."""
+    """Three significant digits, trailing zeros kept; thousands as whole numbers; from a million on as 2.57e10."""
     if not math.isfinite(value):
         return ""
-    if value == round(value) and abs(value) < 1e6:
+    if abs(value) >= 999_999.5:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    if value == round(value):
         return f"{value:.0f}"
     if abs(value) >= 1000:
         return f"{value:.0f}"

@@ -36,7 +36,8 @@ def _typed(overrides: Any, depth: int = 0) -> Any:
         return {key: _typed(value, depth + 1) for key, value in overrides.items()}
     if isinstance(overrides, list):
         return [_typed(value, depth + 1) for value in overrides]
-    if isinstance(overrides, str) and depth > 1:
+    # At the top Snakemake reads numbers itself, and True and False, but not the words of YAML.
+    if isinstance(overrides, str) and (depth > 1 or overrides in ("true", "false", "null")):
         try:
             return yaml.safe_load(overrides) if overrides.strip() else overrides
         except yaml.YAMLError:

@@ -108,7 +108,7 @@ def test_endpoint_folds_cover_each_patient_once_a_repeat(world: Any, material: M
 
 def test_real_arm_cannot_be_tested_on_synthetic(world: Any, material: Material) -> None:
     part = Partition(0, "e0f0", [], [], "full")
-    assert "imaged patients only" in str(
+    assert "the real arm has no such images" in str(
         sets.make_fit(Arm("real"), material, part, world.tables.labels("er"), "edm", "synthetic")
     )
 

@@ -13,7 +13,7 @@ from radgen_lib.analyses import arms as sets
 from radgen_lib.analyses.arms import Material
 from radgen_lib.analyses.cells import CIRCULAR, Cell, Setting, partitions
 from radgen_lib.analyses.prediction import prediction_rows
-from radgen_lib.analyses.runs import featured_runs
+from radgen_lib.analyses.runs import SELECTED_GENES, featured_runs
 from radgen_lib.core.config.cpdm import Prediction, Protocol
 
 
@@ -87,7 +87,10 @@ def test_reason_when_the_splits_lack_the_endpoint(
 
 def test_note_on_circular_labels_follows_the_switch(rigorous: Protocol, published: Protocol, asked: Prediction) -> None:
     assert _cell("subgroup").keys(Setting("p", rigorous, asked, 1))["note"] == CIRCULAR
-    assert _cell("er").keys(Setting("p", rigorous, asked, 1))["note"] == ""
+    assert _cell("er").keys(Setting("p", rigorous, asked, 1))["note"] == SELECTED_GENES
+    factors = replace(_cell("er"), condition="factors17")
+    assert factors.keys(Setting("p", rigorous, asked, 1))["note"] == ""
+    assert _cell("er").keys(Setting("p", published, asked, 1))["note"] == ""
     assert _cell("subgroup").keys(Setting("p", published, asked, 1))["note"] == ""
 
 

@@ -112,6 +112,17 @@ def test_no_threshold_where_none_was_asked_for() -> None:
     assert np.isnan(fit_score("logistic", _fit(), replace(FIXED, threshold_from_training=False), 1).threshold)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_scale_of_the_training_scores_comes_along(name: str) -> None:
+    fit = _fit()
+    again = replace(fit, test_x=fit.train_x, test_y=fit.train_y, test_patients=np.char.add("T", fit.train_patients))
+    found, training = fit_score(name, fit, FIXED, 1), fit_score(name, again, FIXED, 1).score
+    if name == "random_forest":  # out of bag: less sure than on rows the trees have seen
+        assert 0 < found.scale < training.std()
+    else:
+        assert (found.centre, found.scale) == pytest.approx((training.mean(), training.std()))
+
+
 def test_published_grid_and_unknown_name() -> None:
     assert SPACES["xgboost"] is PUBLISHED_XGBOOST
     assert len(PUBLISHED_XGBOOST["n_estimators"]) == 4

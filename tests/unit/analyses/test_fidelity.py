@@ -12,11 +12,13 @@ import pytest
 
 from radgen_lib.analyses import feature_distance as distances
 from radgen_lib.analyses import resampling
-from radgen_lib.analyses.fidelity import fidelity_rows, pair_table
+from radgen_lib.analyses.fidelity import fidelity_rows, pair_table, pixel_rows
 from radgen_lib.analyses.runs import Run, featured_runs
 from radgen_lib.core.config.cpdm import Protocol
+from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.coverage import manifold_scores
 from radgen_lib.metrics.frechet import frechet_distance, pixelrow_frechet
+from radgen_lib.metrics.intervals import patient_bootstrap
 
 Pick = Callable[..., pd.Series]
 
@@ -66,6 +68,54 @@ def test_image_unit_weighs_images_and_best_is_the_smallest_draw(world: Any, publ
     mean = pick(found, design="published_split", metric="pixelrow_frechet_mean")
     assert mean["value"] == pytest.approx(split.mean().mean())
     assert best["value"] < mean["value"]
+
+
+def test_best_is_of_the_first_three_draws_however_many_there_are(world: Any, published: Protocol) -> None:
+    pairs = pair_table(world.images, world.runs[0], world.tables.splits, clamp=True)
+    pairs = pairs[pairs["fold"] == "split"]
+    parts = [pairs[pairs["draw"] == 0].assign(draw=d, pixelrow=10.0 - d) for d in range(6)]
+    keys = {"item": "B.TA", "design": "published_split"}
+    rows = {r["metric"]: r for r in pixel_rows(pd.concat(parts), keys, published, draws=20, seed=1)}
+    assert rows["pixelrow_frechet_best"]["value"] == pytest.approx(8.0)
+    assert rows["pixelrow_frechet_mean"]["value"] == pytest.approx(9.0)
+    assert rows["pixelrow_frechet_best"]["note"].endswith("first 3 draws each")
+    assert rows["mse"]["note"].endswith(", 6 draws each")
+
+
+def test_error_intervals_are_bca_over_patients(world: Any, rigorous: Protocol, published: Protocol) -> None:
+    pairs = pair_table(world.images, world.runs[0], world.tables.splits, clamp=True)
+    pairs = pairs[pairs["design"] == "grouped"]
+    by_image = pairs.groupby(["patient", "image_index"])["mse"].mean()
+    by_patient = by_image.groupby("patient").mean()
+    for protocol, values in ((rigorous, by_patient), (published, by_image)):
+        found = {r["metric"]: r for r in pixel_rows(pairs, {"item": "B.TA"}, protocol, draws=200, seed=9)}
+        table, patients = values.to_numpy(), values.index.get_level_values("patient").to_numpy(dtype=str)
+        direct = patient_bootstrap(
+            lambda rows, table=table: float(table[rows].mean()), patients, draws=200, bca=True,
+            rng=make_rng(9, "patient bootstrap", 16),
+        )  # fmt: skip
+        row = found["mse"]
+        assert (row["value"], row["low"], row["high"]) == pytest.approx(direct[:3])
+        assert row["interval"] == found["ssim"]["interval"] == direct.method
+        assert "BCa" not in found["pixelrow_frechet_mean"]["interval"]
+
+
+def test_diverged_sampling_is_noted(world: Any, rows: pd.DataFrame) -> None:
+    wild = replace(world.runs[0], samples=(world.runs[0].samples.astype(np.float32) * 1000).astype(np.float16))
+    keys = {"item": "B.TA", "design": "grouped"}
+    from radgen_lib.core.config.cpdm import RIGOROUS
+
+    for clamp, noted in ((False, True), (True, False)):
+        pairs = pair_table(world.images, wild, world.tables.splits, clamp=clamp)
+        found = pixel_rows(pairs[pairs["design"] == "grouped"], keys, RIGOROUS, draws=20, seed=1)
+        text = "most pixels lie outside [-1, 2]: sampling diverged"
+        assert all((text in row["note"]) == noted for row in found)
+    assert not rows["note"].str.contains("diverged").any()
+
+
+def test_how_the_genes_were_chosen_stands_on_every_row_of_that_condition(rows: pd.DataFrame) -> None:
+    flagged = rows["note"].str.contains("chosen by survival")
+    assert (flagged == (rows["condition"] == "genes15")).all()
 
 
 def test_pairs_compare_a_patients_draws_to_that_patients_images(world: Any) -> None:
@@ -190,6 +240,26 @@ def test_scaling_is_fitted_on_the_folds_training_images(world: Any) -> None:
     column = "radiomics:f0"
     value = tables.real_features.set_index("image_index").loc[index, column]
     assert sets[0][0][index, 0] == pytest.approx((value - train[column].mean()) / train[column].std())
+
+
+def test_an_exploding_column_of_one_image_does_not_decide(world: Any) -> None:
+    tables = world.tables
+    table = featured_runs(world.runs[:1])["genes15", "edm"]
+    held = table.index[table["kind"] == "heldout"]
+    wild = table.copy()
+    wild.loc[held, "radiomics:f3"] *= 1e5
+    keys = {"item": "B.TA", "extractor": "radiomics", "design": "grouped"}
+    asked = {"headline": "kid", "draws": 50, "seed": 1}
+    limited = distances.distance_rows(tables.real_features, wild, tables.splits, keys, **asked)
+    assert max(abs(row["value"]) for row in limited) < 100
+    assert all("z-scored on training images, limited to 5 SD" in row["note"] for row in limited)
+    sets, _, _ = distances.matched_sets(tables.real_features, wild, tables.splits, "grouped", "radiomics")
+    assert np.abs(sets[0][1]).max() == 5
+    real = tables.real_features.copy()
+    real.loc[0, "radiomics:f3"] = 1e9
+    floor = distances.floor_rows(real, {"item": "B.TA", "extractor": "radiomics"}, seed=1)
+    assert max(abs(row["high"]) for row in floor) < 100
+    assert all("limited to 5 SD" in row["note"] for row in floor)
 
 
 def test_constant_and_infinite_features_are_left_out(world: Any) -> None:

@@ -94,6 +94,11 @@ def test_task_without_labelled_imaged_patients_is_a_reason(rows: pd.DataFrame) -
     assert set(real["arm"]) >= {"real", "synthetic", "both", "condition", "untrained", "shuffled", "noise"}
 
 
+def test_real_arm_tested_on_synthetic_images_is_a_reason(rows: pd.DataFrame, pick: Pick) -> None:
+    found = pick(rows, task="er", arm="real", design=SYNTHETIC, metric="auroc")
+    assert found["reason"] == "tested on synthetic images: the real arm has no such images"
+
+
 def test_encoder_without_weights_is_one_reason_per_task(rows: pd.DataFrame) -> None:
     found = rows[rows["extractor"] == "vgg16"]
     assert sorted(found["task"]) == ["er", "mut_TP53", "subgroup"]
@@ -101,8 +106,10 @@ def test_encoder_without_weights_is_one_reason_per_task(rows: pd.DataFrame) -> N
 
 
 def test_circular_label_is_stamped(rows: pd.DataFrame) -> None:
-    stamped = rows[rows["note"].str.contains("B-W10")]
+    stamped = rows[rows["note"].str.contains("function of the condition")]
     assert set(stamped["task"]) == {"subgroup"}
+    numbers = rows[(rows["reason"] == "") & (rows["task"] == "mut_TP53")]
+    assert numbers["note"].str.contains("chosen by survival").all()
 
 
 def test_other_generators_only_where_settings_are_searched(rows: pd.DataFrame) -> None:

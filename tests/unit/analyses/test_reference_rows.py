@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from radgen_lib.analyses.fidelity import pair_table
 from radgen_lib.analyses.reference_rows import reference_rows
 from radgen_lib.metrics.frechet import pixelrow_frechet
 
@@ -34,6 +35,20 @@ def test_references_and_models_of_a_made_up_cohort(world: Any, pick: Pick) -> No
     keys = {"arm": "model", "generator": "edm", "design": "grouped", "task": owner[4]}
     best, mean = (pick(rows, metric=f"pixelrow_frechet_{m}", **keys)["value"] for m in ("best", "mean"))
     assert best <= mean < noise["value"]
+
+
+def test_best_of_draws_is_taken_within_a_repeat(make_world: Any, pick: Pick) -> None:
+    """More repeats must not lower the best: it is the mean of each repeat's best of the first three draws."""
+    world = make_world(repeats=3, others=20)
+    rows = reference_rows(
+        world.images, world.series, world.runs[:1], world.tables.splits, name="p", clamp=True, seed=1, test_images=(4,)
+    )
+    pairs = pair_table(world.images, world.runs[0], world.tables.splits, clamp=True)
+    pairs = pairs[(pairs["image_index"] == 4) & (pairs["design"] == "grouped")]
+    best = pick(rows, metric="pixelrow_frechet_best", design="grouped")
+    assert best["value"] == pytest.approx(pairs.groupby("fold")["pixelrow"].min().mean())
+    assert best["value"] > pairs["pixelrow"].min()
+    assert best["note"] == "image 4; first 2 draws, mean over 3 repeats"
 
 
 def test_patient_without_another_image_is_a_reason(world: Any, pick: Pick) -> None:

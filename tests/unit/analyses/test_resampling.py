@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from radgen_lib.analyses import resampling
 from radgen_lib.analyses.concordance import concordance_draws, harrell_pairs, uno_pairs
+from radgen_lib.metrics.classification import auprc_trapz
 from radgen_lib.metrics.intervals import weighted_auroc
 from radgen_lib.metrics.survival import harrell_c, uno_c
 
@@ -26,12 +27,14 @@ def test_draws_equal_scikit_learn_on_the_repeated_rows(seed: int) -> None:
     y, score, weights = _sample(seed)
     auroc = weighted_auroc(y, score, weights)
     precision = resampling.average_precision_draws(y, score, weights)
+    trapezoid = resampling.auprc_trapz_draws(y, score, weights)
     called = (score >= 3).astype(int)
     f1 = resampling.f1_draws(y, called, weights)
     for i, w in enumerate(weights.astype(int)):
         repeated = np.repeat(np.arange(len(y)), w)
         if 0 < y[repeated].sum() < len(repeated):
             assert auroc[i] == pytest.approx(roc_auc_score(y[repeated], score[repeated]))
+            assert trapezoid[i] == pytest.approx(auprc_trapz(y[repeated], score[repeated]))
             assert precision[i] == pytest.approx(average_precision_score(y[repeated], score[repeated]))
             assert f1[i] == pytest.approx(f1_score(y[repeated], called[repeated], zero_division=0))
 

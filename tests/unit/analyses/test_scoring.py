@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import auc, f1_score, precision_recall_curve, roc_auc_score
+from sklearn.model_selection import KFold
 
 from radgen_lib.analyses import scoring
+from radgen_lib.analyses.classifiers import Fit, FitOptions, fit_score
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.intervals import bootstrap_auroc
 
@@ -23,7 +25,7 @@ def _predictions(seed: int = 0, n: int = 30, repeats: int = 2, threshold: float 
         pd.DataFrame({"patient": [f"P{i:02d}" for i in range(n)], "y": y, "score": rng.normal(size=n) + y, "repeat": r})
         for r in range(repeats)
     ]
-    return pd.concat(tables, ignore_index=True).assign(threshold=threshold)
+    return pd.concat(tables, ignore_index=True).assign(threshold=threshold, centre=0.0, scale=1.0)
 
 
 def _found(table: pd.DataFrame, source: str = "train", draws: int = 100) -> scoring.OutOfFold:
@@ -134,3 +136,58 @@ def test_no_random_test_with_a_value_is_a_reason() -> None:
     row = scoring.spread_row(np.full(4, np.nan), "auroc", KEYS, n=9, events=1, what="random 10% tests")
     assert row["reason"] == "none of 4 random 10% tests gave a value"
     assert np.isnan(row["value"])
+
+
+def _pooled_null(name: str, seed: int, *, scaled: bool) -> float:
+    """Pooled AUROC of features without any signal: 28 patients, 6 positive, seven folds of four patients."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(28, 8)), rng.permutation(np.arange(28) < 6).astype(int)
+    names = np.array([f"P{i:02d}" for i in range(28)])
+    options = FitOptions(search_draws=0, inner_folds=3, whole=False, pca=False, threshold_from_training=False)
+    tables = []
+    for train, test in KFold(7, shuffle=True, random_state=seed).split(x):
+        fit = Fit(0, "r0f0", x[train], y[train], names[train], x[test], y[test], names[test])
+        found = fit_score(name, fit, options, seed)
+        centre, scale = (found.centre, found.scale) if scaled else (0.0, 1.0)
+        table = pd.DataFrame({"patient": names[test], "y": y[test], "score": found.score})
+        tables.append(table.assign(repeat=0, threshold=0.0, centre=centre, scale=scale))
+    pooled = _found(pd.concat(tables, ignore_index=True), draws=2)
+    return float(roc_auc_score(pooled.y, pooled.score))
+
+
+@pytest.mark.parametrize("name", ["logistic", "svm"])
+def test_pooled_folds_of_pure_noise_score_one_half(name: str) -> None:
+    """Unscaled pooling is biased: a fold that holds out positives trains on fewer and scores everybody lower."""
+    scaled = np.mean([_pooled_null(name, seed, scaled=True) for seed in range(60)])
+    assert 0.46 < scaled < 0.54
+    raw = np.mean([_pooled_null(name, seed, scaled=False) for seed in range(15)])
+    assert raw < 0.46
+
+
+def test_a_model_without_coefficients_ties_all_folds() -> None:
+    """Constant scores differ between folds only by their training prevalence: centred, all patients are tied."""
+    table = _predictions(repeats=1)
+    fold = np.arange(len(table)) % 3
+    centre = np.array([0.1, 0.2, 0.3])[fold]
+    found = _found(table.assign(score=centre + 1e-16, centre=centre, threshold=centre))
+    assert np.ptp(found.score) == 0
+    assert found.call.all()
+    assert found.draws == pytest.approx(0.5)
+
+
+def test_pooling_does_not_see_the_scale_of_a_fold() -> None:
+    table = _predictions(repeats=1, threshold=0.4)
+    half = np.where(table["patient"] < "P15", 3.0, 1.0)
+    moved = table.assign(score=7 + half * table["score"], threshold=7 + half * 0.4, centre=7.0, scale=half)
+    a, b = _found(table), _found(moved)
+    assert a.score == pytest.approx(b.score, abs=1e-8)
+    assert np.array_equal(a.call, b.call)
+
+
+def test_trapezoid_area_stands_beside_average_precision() -> None:
+    table = _predictions(repeats=1)
+    precision, recall, _ = precision_recall_curve(table["y"], table["score"])
+    rows = _rows(table)
+    assert rows["auprc_trapz"]["value"] == pytest.approx(auc(recall, precision))
+    assert rows["auprc_trapz"]["low"] < rows["auprc_trapz"]["value"] < rows["auprc_trapz"]["high"]
+    assert rows["auprc_trapz"]["note"] == rows["average_precision"]["note"]

@@ -40,7 +40,7 @@ def test_arms_and_their_blocks(world: Any, rigorous: Protocol) -> None:
     assert source == "full"
     assert set(arms) == {
         ("synthetic", "edm"), ("synthetic", "mean"), ("untrained", "untrained"), ("noise", "noise"),
-        ("condition", ""), ("clinical", ""), ("clinical+synthetic", "edm"),
+        ("condition", ""), ("clinical", ""), ("clinical+synthetic", "edm"), ("shuffled", "edm"),
     }  # fmt: skip
     assert arms["synthetic", "edm"][0].components == 2
     assert arms["clinical", ""][0].components is None

@@ -14,7 +14,7 @@ import pytest
 from radgen_lib.analyses import cox_risk as cox_module
 from radgen_lib.analyses.arms import Partition
 from radgen_lib.analyses.cox_risk import Block, NotConverged, clinical_table, cox_risk, design_matrix
-from radgen_lib.analyses.survival import survival_rows
+from radgen_lib.analyses.survival import imaged_reasons, survival_rows
 from radgen_lib.analyses.survival_design import SurvivalSetting, outcome_table, pooled_risk
 from radgen_lib.analyses.survival_scores import holdout_rows
 from radgen_lib.core.config.cpdm import Protocol, Survival
@@ -40,7 +40,7 @@ def test_planted_risk_is_found_and_controls_find_nothing(found: Any, pick: Pick)
         assert row["value"] > 0.65
         assert row["low"] > 0.5
         assert row["low"] < row["value"] < row["high"]
-        for arm in ("noise", "untrained"):
+        for arm in ("noise", "untrained", "shuffled"):
             null = pick(rows, task="survival", metric=metric, arm=arm)
             assert null["low"] < 0.5
     assert pick(rows, task="survival", metric="logrank_p", **SYNTHETIC)["value"] < 0.01
@@ -63,6 +63,28 @@ def test_comparator_and_paired_differences(found: Any, pick: Pick, world: Any) -
     assert gap["low"] > 0
     noise = pick(rows, task="survival", arm="synthetic minus noise", generator="edm", metric="c_harrell_difference")
     assert noise["interval"].startswith("paired patient bootstrap")
+
+
+def test_arms_of_real_images_state_the_deaths_found(found: Any, pick: Pick, world: Any) -> None:
+    rows, _ = found
+    imaged = world.tables.patients[world.tables.patients["patient"].isin(world.tables.real_features["patient"])]
+    deaths = int(imaged["os_event"].sum())
+    assert deaths > 0
+    for arm in ("real", "both"):
+        row = pick(rows, task="survival", arm=arm, metric="c_harrell")
+        assert f"({deaths} deaths among {len(imaged)} with follow-up)" in row["reason"]
+        assert (row["n"], row["events"]) == (len(imaged), deaths)
+    alive = world.tables.patients.copy()
+    alive.loc[imaged.index, "os_event"] = 0.0
+    none = imaged_reasons(replace(world.tables, patients=alive), {"item": "B.TC", "task": "survival"}, "edm")
+    assert [r["arm"] for r in none] == ["real", "both"]
+    assert none[0]["reason"] == f"no death among the imaged patients (0 deaths among {len(imaged)} with follow-up)"
+
+
+def test_shuffled_conditions_are_compared(found: Any, pick: Pick) -> None:
+    rows, _ = found
+    gap = pick(rows, task="survival", arm="synthetic minus shuffled", generator="edm", metric="c_harrell_difference")
+    assert gap["low"] > 0
 
 
 def test_numbers_have_n_deaths_and_the_selection_note(found: Any) -> None:

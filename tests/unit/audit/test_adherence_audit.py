@@ -43,6 +43,36 @@ def test_conditioned_generator_passes_every_test(cohort: Any, build_run: Callabl
     assert (table.loc[table["value"].isna(), "reason"] != "").all()
 
 
+def test_small_galleries_of_one_fold_give_a_reason_and_all_held_out_patients_a_number(
+    build_cohort: Callable[..., Any], build_run: Callable[..., AuditRun]
+) -> None:
+    cohort = build_cohort(folds=6)
+    run = build_run(cohort, lambda name, rng: cohort.means[name] + rng.normal(size=8))
+    table = audit(cohort, run)
+    rows = table.set_index("metric")
+    assert value(table, "retrieval_top1_chance_overall") == pytest.approx(1 / 24)
+    assert value(table, "retrieval_fold_top1_chance_overall") == pytest.approx(1 / 4)
+    assert "gallery of 24 patients" in rows.at["retrieval_top5_overall", "note"]
+    assert "trained this generator" in rows.at["retrieval_top5_overall", "note"]
+    assert rows.at["retrieval_fold_top5_overall", "reason"] == "every gallery holds 5 patients or fewer"
+    assert "trained" not in rows.at["retrieval_fold_mrr_overall", "note"]
+
+
+def test_generator_without_condition_that_copies_training_images_stays_at_or_below_chance(
+    build_cohort: Callable[..., Any], build_run: Callable[..., AuditRun]
+) -> None:
+    """Patients of other folds trained the generator: nearness to them must never count for the true patient."""
+    cohort = build_cohort(folds=6)
+    copies = dict(zip(cohort.means, np.random.default_rng(0).permutation(list(cohort.means)), strict=True))
+    test = cohort.splits[cohort.splits["role"] == "test"]
+    fold_of = dict(zip(test["patient"], test["fold"], strict=True))
+    for name in copies:  # a training patient of the generator that draws for this patient
+        copies[name] = next(other for other in [copies[name], *cohort.means] if fold_of[other] != fold_of[name])
+    table = audit(cohort, build_run(cohort, lambda name, rng: cohort.means[copies[name]] + rng.normal(size=8)))
+    assert value(table, "retrieval_top1_overall") <= value(table, "retrieval_top1_chance_overall") + 0.02
+    assert value(table, "conditioned") == 0
+
+
 def test_generator_that_ignores_the_condition_fails(cohort: Any, build_run: Callable[..., AuditRun]) -> None:
     table = audit(cohort, build_run(cohort, lambda name, rng: rng.normal(size=8)))
     assert value(table, "conditioned") == 0

@@ -15,9 +15,10 @@ from radgen_lib.audit.preparation import (
     feature_draws,
     fold_space,
     pixel_draws,
+    rankings,
     response_series,
 )
-from radgen_lib.audit.runs import AuditRun, crossing_note, design_folds
+from radgen_lib.audit.runs import AuditRun, crossing_note, design_folds, held_out_images
 
 
 def simple(cohort: Any, build_run: Callable[..., AuditRun], **more: Any) -> AuditRun:
@@ -68,6 +69,29 @@ def test_strata_are_sites_or_everyone(cohort: Any, build_run: Callable[..., Audi
     assert set(inside.strata) == {"AO", "E2"} and set(everyone.strata) == {"all"}
     np.testing.assert_array_equal(inside.distance, everyone.distance)
     assert inside.distance.diagonal().mean() < inside.distance.mean()
+
+
+def test_gallery_holds_every_held_out_patient_of_the_repeat_in_the_space_of_the_querying_fold(
+    build_cohort: Callable[..., Any], build_run: Callable[..., AuditRun]
+) -> None:
+    cohort = build_cohort(repeats=2)
+    folds = design_folds(cohort.splits)["grouped"]
+    run, fold = simple(cohort, build_run), folds[0]
+    assert set(held_out_images(fold, folds)) == set(cohort.real_features["image_index"])
+    assert set(held_out_images(fold, folds[:1])) == set(fold.test)
+    space = fold_space(run, fold, cohort.real_features, "radiomics", held_out_images(fold, folds))
+    alone = fold_space(run, fold, cohort.real_features, "radiomics")
+    assert space is not None and alone is not None
+    assert not set(space.others.owners) & set(space.patients) and len(alone.others.owners) == 0
+    np.testing.assert_array_equal(space.synthetic.values, alone.synthetic.values)
+    sites = dict(zip(cohort.patients["patient"], cohort.patients["site"], strict=True))
+    (wide,), (inside,) = rankings([space], sites, OVERALL), distances([space], sites, OVERALL)
+    assert list(wide.gallery) == sorted(cohort.patients["patient"])
+    at = [list(wide.gallery).index(name) for name in space.patients]
+    np.testing.assert_allclose(wide.distance[at], inside.distance)
+    # Entries of other folds are the training patients themselves: their mean row is what the space was fitted on.
+    np.testing.assert_allclose(space.others.means().values, space.train.values)
+    np.testing.assert_allclose(space.others.means().values.mean(axis=0), 0, atol=1e-12)
 
 
 def test_draws_are_grouped_by_condition_in_pixels_and_features(cohort: Any, build_run: Callable[..., AuditRun]) -> None:

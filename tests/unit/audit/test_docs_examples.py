@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
+from radgen_lib.analyses.arms import Material, source_fold
 from radgen_lib.audit.memorisation import PAIR_COLUMNS
 from radgen_lib.core.config.cpdm import AS_PUBLISHED, RIGOROUS, Protocol
 from radgen_lib.core.config.load import resolve
 from radgen_lib.core.errors import ConfigError
-from radgen_lib.core.layout import TABLES
+from radgen_lib.core.layout import TABLES, Layout
 from radgen_lib.core.rows import RESULT_COLUMNS
 from radgen_lib.generators.base import FitContext, Generator, TrainingData, build_generator
 
@@ -84,6 +86,20 @@ def test_mixture_differs_from_the_published_study_in_the_split_alone() -> None:
     mixture, published = config.cpdm.protocols["published_by_patient"], AS_PUBLISHED
     changed = {key for key in Protocol.model_fields if getattr(mixture, key) != getattr(published, key)}
     assert changed == {"designs", "split_unit", "conditions"}
+
+
+def test_mixture_has_the_generator_that_predictions_draw_from() -> None:
+    config = resolve({}, yaml.safe_load(blocks("how-to/own-protocol-mixture.md", "yaml")[0]))
+    layout, (cohort,) = Layout(config), config.run
+    drawn = {
+        fold
+        for condition, generator, chunk in layout.run_names(cohort, "published_by_patient")
+        if generator == config.cpdm.protocols["published_by_patient"].primary
+        for fold in layout.drawn_folds(cohort, "published_by_patient", condition, chunk)
+    }
+    table = pd.DataFrame({"x": [0.0]}, index=["p"])
+    material = Material(table, table, {("cpdm", "synthetic", fold): table for fold in drawn}, 0)
+    assert source_fold(material, "cpdm") == "full"
 
 
 def test_protocol_page_states_every_switch_with_its_values() -> None:

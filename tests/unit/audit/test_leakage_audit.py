@@ -33,8 +33,15 @@ def fits(table: pd.DataFrame, **more: Any) -> list[dict[str, Any]]:
     return [{"fit": "edm", "fold": fold, "patients": list(names), **keys} for fold, names in train.items()]
 
 
+def endpoint_splits(*tests: tuple[str, int, str]) -> pd.DataFrame:
+    """Rows of (task, fold, patient)."""
+    rows = [{"task": task, "repeat": 0, "fold": fold, "patient": patient} for task, fold, patient in tests]
+    return pd.DataFrame(rows, columns=["task", "repeat", "fold", "patient"])
+
+
 def run(table: pd.DataFrame, trained: list[dict[str, Any]], unit: str = "patient", **more: Any) -> pd.DataFrame:
-    return result_frame(check_leakage(table, trained, protocol_name="rigorous", split_unit=unit, **more))
+    settings = {"endpoints": endpoint_splits(), "protocol_name": "rigorous", "split_unit": unit, **more}
+    return result_frame(check_leakage(table, trained, **settings))
 
 
 def counts(table: pd.DataFrame) -> dict[str, float]:
@@ -92,11 +99,21 @@ def test_patients_without_the_condition_may_be_absent_from_a_fit() -> None:
         run(table, trained)
 
 
-def test_analysis_fit_is_checked_against_whom_it_was_evaluated_on() -> None:
-    fit = {"fit": "cox", "fold": "survival-r0f0", "patients": ["a", "b"], "held_out": ["c"], "model": "cox"}
-    assert counts(run(splits(CLEAN), [fit]))["fit_crossings"] == 0
-    with pytest.raises(LeakageError, match=r"cox, fold survival-r0f0: 1 patients were trained on and tested \(b\)"):
-        run(splits(CLEAN), [{**fit, "held_out": ["b", "c"]}])
+def test_endpoint_test_patients_must_not_have_trained_the_generator_that_drew_them() -> None:
+    table = splits(CLEAN)
+    good = endpoint_splits(("er", 0, "TCGA-A1-A0SG"), ("er", 1, "TCGA-A1-A0SK"), ("survival", 0, "TCGA-A1-A0SG"))
+    found = run(table, fits(table), endpoints=good)
+    rows = found[found["metric"] == "endpoint_test_patients_trained_on"]
+    assert dict(zip(rows["task"], rows["value"], strict=True)) == {"er": 0, "survival": 0}
+    assert dict(zip(rows["task"], rows["n"], strict=True)) == {"er": 2, "survival": 1}
+    assert set(rows["generator"]) == {"edm"} and set(rows["design"]) == {"grouped"}
+    # A000 is a test patient of r0f0 and trains r0f1, whose generator draws images of every patient without MRI.
+    bad = pd.concat([good, endpoint_splits(("er", 1, "TCGA-E2-A000"))])
+    with pytest.raises(LeakageError, match=r"task er, repeat 0, fold 1: 1 test patients trained edm, fold r0f1 .*A000"):
+        run(table, fits(table), endpoints=bad)
+    counted = run(table, fits(table), "image", endpoints=bad)
+    rows = counted[counted["metric"] == "endpoint_test_patients_trained_on"]
+    assert dict(zip(rows["task"], rows["value"], strict=True)) == {"er": 1, "survival": 0}
 
 
 def test_design_that_holds_nobody_out_gives_reasons() -> None:
@@ -105,17 +122,14 @@ def test_design_that_holds_nobody_out_gives_reasons() -> None:
     assert set(found["reason"]) == {"the design holds nobody out"}
 
 
-def test_cards_are_read_in_both_forms_and_a_card_without_patients_is_refused(tmp_path: Path) -> None:
+def test_card_is_read_and_one_without_patients_is_refused(tmp_path: Path) -> None:
     card = tmp_path / "card.json"
     card.write_text(
         json.dumps({"name": "train", "trained_on": {"f": {"patient": ["b", "a", "a"], "image_index": [1, 2, 3]}}})
     )
-    (fit,) = read_fits(card, generator="edm")
-    assert (fit["patients"], fit["images"], fit["generator"], fit["fold"]) == (["a", "b"], [1, 2, 3], "edm", "f")
-    card.write_text(json.dumps({"name": "cox", "trained_on": {"f": ["x"], "g": {"patient": ["x"], "held_out": ["y"]}}}))
-    assert [one["patients"] for one in read_fits(card)] == [["x"], ["x"]]
-    assert read_fits(card)[1]["held_out"] == ["y"]
-    for content in ({"name": "x"}, {"trained_on": {"f": {"images": [1]}}}):
+    (fit,) = read_fits(card, generator="edm", condition="genes15")
+    assert (fit["patients"], fit["generator"], fit["condition"], fit["fold"]) == (["a", "b"], "edm", "genes15", "f")
+    for content in ({"name": "x"}, {"trained_on": {"f": {"images": [1]}}}, {"trained_on": {"f": ["x"]}}):
         card.write_text(json.dumps(content))
         with pytest.raises(DataError, match=r"card\.json"):
             read_fits(card)

@@ -7,6 +7,7 @@ import pytest
 
 from radgen_lib.audit.matching import (
     FoldDistances,
+    Ranking,
     pair_distances,
     paired_differences,
     permutation_test,
@@ -87,17 +88,17 @@ def test_one_image_for_everyone_gives_p_one_and_chance_ranks() -> None:
         found = permutation_test([fold(distance)], statistic, permutations=99, rng=np.random.default_rng(0))
         assert found is not None
         assert (found.p, found.z) == (1.0, 0.0)
-    scores, chance, _ = retrieval([fold(distance)])
-    for key, values in scores.items():
-        assert values.mean() == pytest.approx(chance[key].mean())
+    found = retrieval([Ranking.within(fold(distance))])
+    assert set(found) == {"top1", "top5", "mrr"}
+    for one in found.values():
+        assert one.scores.mean() == pytest.approx(one.chance.mean())
 
 
 def test_strata_of_one_patient_carry_nothing() -> None:
     assert permutation_test([fold(np.ones((2, 2)), "ab")], "rank", permutations=9, rng=np.random.default_rng(0)) is None
     values, names = paired_differences([fold(np.ones((2, 2)), "ab")])
     assert len(values) == len(names) == 0
-    scores, _, owners = retrieval([fold(np.ones((2, 2)), "ab")])
-    assert scores == {} and len(owners) == 0
+    assert retrieval([Ranking.within(fold(np.ones((2, 2)), "ab"))]) == {}
 
 
 def test_differences_and_galleries_stay_inside_the_stratum() -> None:
@@ -105,6 +106,21 @@ def test_differences_and_galleries_stay_inside_the_stratum() -> None:
     values, names = paired_differences([fold(distance, "aab")])
     np.testing.assert_allclose(values, [-1.0, -1.5])
     assert list(names) == ["p00", "p01"]
-    scores, chance, _ = retrieval([fold(distance, "aab")])
-    np.testing.assert_allclose(scores["top1"], [1, 1])
-    np.testing.assert_allclose(chance["top1"], 0.5)
+    found = retrieval([Ranking.within(fold(distance, "aab"))])
+    np.testing.assert_allclose(found["top1"].scores, [1, 1])
+    np.testing.assert_allclose(found["top1"].chance, 0.5)
+    assert "top5" not in found
+
+
+def test_queries_are_ranked_in_the_wide_gallery_and_its_chance_follows() -> None:
+    # Query of patient c: distances to a..g; c is third nearest of all and nearest of its own stratum.
+    distance = np.array([[0.1], [0.2], [0.3], [0.4], [0.5], [0.6], [0.7]])
+    gallery, sites = np.array(list("abcdefg")), np.array(list("xxyyyyy"))
+    every = Ranking(np.array(["c"]), np.array(["all"]), gallery, np.full(7, "all"), distance)
+    found = retrieval([every])
+    assert [float(found[key].scores[0]) for key in ("top1", "top5", "mrr")] == pytest.approx([0, 1, 1 / 3])
+    assert float(found["top1"].chance[0]) == pytest.approx(1 / 7)
+    assert float(found["top5"].chance[0]) == pytest.approx(5 / 7)
+    inside = retrieval([Ranking(np.array(["c"]), np.array(["y"]), gallery, sites, distance)])
+    assert set(inside) == {"top1", "mrr"}
+    assert (float(inside["top1"].scores[0]), int(inside["top1"].sizes[0])) == (1.0, 5)

@@ -63,6 +63,11 @@ def fidelity(rng: np.random.Generator) -> list[dict[str, Any]]:
                         **keys, metric=metric, n=n, interval="patient bootstrap", **_spread(rng, centre, centre / 5)
                     )
                 )
+    kid = {"item": "B.TA", "protocol": "rigorous", "extractor": "radiomics", "metric": "kid", "n": 28}
+    for generator in ("cpdm", "edm"):
+        whose = {"condition": "genes15", "generator": generator, "design": "grouped"}
+        rows.append(result_row(**kid, **whose, **_spread(rng, 3.0, 1.0)))
+    rows.append(result_row(**kid, arm="floor", generator="real", value=0.01))
     return rows
 
 
@@ -85,7 +90,7 @@ def prediction(rng: np.random.Generator) -> list[dict[str, Any]]:
                     whose = {
                         "generator": "" if arm == "condition" else generator if arm != "untrained" else "untrained"
                     }
-                    for metric in ("auroc", "average_precision", "f1"):
+                    for metric in ("auroc", "average_precision", "auprc_trapz", "f1"):
                         rows.append(
                             result_row(
                                 **keys,

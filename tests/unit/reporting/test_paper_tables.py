@@ -14,9 +14,12 @@ from radgen_lib.core.errors import DataError
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.reporting import tables as paper
 from radgen_lib.reporting.claims import CLAIMS
-from radgen_lib.reporting.expected import NO_IMAGES, NOT_BUILT, required
+from radgen_lib.reporting.expected import required
 from radgen_lib.reporting.facts import ReportFacts
+from radgen_lib.reporting.gaps import NO_IMAGES, NOT_BUILT, Evidence, missing_reason
+from radgen_lib.reporting.gather import cohort_rows
 from radgen_lib.reporting.published import published_values
+from radgen_lib.reporting.records import GROUP
 
 Facts = Callable[..., ReportFacts]
 
@@ -89,7 +92,10 @@ def test_overview_holds_every_published_number_of_the_system(built: dict[str, pd
     assert [(c.item, c.row) for c in CLAIMS] == list(zip(published["item"], published["row"], strict=True))
     np.testing.assert_array_equal(built["S.SIDE"]["published"], published["value"])
     assert (built["S.SIDE"]["citation"] != "").all()
-    assert set(built["S.SIDE"]["verdict"]) == {"not claimed (demo preset)", "not computable"}
+    side = built["S.SIDE"].set_index("row")["verdict"]
+    count = side.index.str.startswith("n synthetic")
+    assert (side[count] == "not computable").all()
+    assert (side[~count] == "not claimed (demo preset)").all()
 
 
 def test_claims_pick_the_right_numbers(rows: pd.DataFrame, built: dict[str, pd.DataFrame]) -> None:
@@ -103,7 +109,13 @@ def test_claims_pick_the_right_numbers(rows: pd.DataFrame, built: dict[str, pd.D
     fid = side.loc["FID (preprint abstract)"]
     frechet = {"item": "B.TA", "generator": "cpdm", "metric": "pixelrow_frechet_best"}
     assert fid["as_published"] == value(**frechet, protocol="as_published")
-    assert fid["rigorous"] == value(**frechet, protocol="rigorous")
+    kid = {"item": "B.TA", "generator": "cpdm", "metric": "kid", "arm": "", "protocol": "rigorous"}
+    assert fid["rigorous"] == value(**kid)
+    assert fid["rigorous_setup"].endswith("KID in radiomics space")
+    assert fid["as_published_setup"].endswith("pixel-row Fréchet, best of draws")
+    assert "floor, halves of the real images: 0.01" in fid["note"]
+    other = built["B.ABS1"].set_index("col").loc["best of draws, 15 genes"]
+    assert other["rigorous"] == value(**frechet, protocol="rigorous")
     auroc = {"item": "B.TB", "task": "subgroup", "model": "xgboost", "arm": "synthetic"}
     assert side.loc["ER+/HER2+ AUROC (final abstract)", "rigorous"] == value(
         **auroc, metric="auroc", protocol="rigorous"
@@ -118,7 +130,8 @@ def test_claims_pick_the_right_numbers(rows: pd.DataFrame, built: dict[str, pd.D
 def test_other_readings_stand_below_the_judged_one(built: dict[str, pd.DataFrame]) -> None:
     fid = built["B.ABS1"][built["B.ABS1"]["row"] == "FID"]
     assert list(fid["col"]) == [
-        "best of draws, 15 genes", "mean of draws, 15 genes", "best of draws, 17 factors", "mean of draws, 17 factors",
+        "FID as each protocol defines it, 15 genes", "best of draws, 15 genes", "mean of draws, 15 genes",
+        "KID in radiomics space, 15 genes", "best of draws, 17 factors", "mean of draws, 17 factors",
     ]  # fmt: skip
     assert (fid["published"] == 1.33).all()
 
@@ -136,9 +149,57 @@ def test_paper_preset_gives_verdicts(facts_for: Facts) -> None:
     side = paper.build_tables(rows, facts)["S.SIDE"].set_index("row")["verdict"]
     assert side["FID (preprint abstract)"] == "reproduced"
     assert side["FID (final abstract)"] == "not reproduced"
-    assert side["MSE (final abstract)"] == "not computable"
+    assert side["MSE (final abstract)"] == "not judged"
     assert side["SSIM (final abstract)"] == "not computable"
     assert side["CV folds (final abstract)"] == "reproduced"
+
+
+def test_published_fid_is_never_judged_by_a_kid(facts_for: Facts) -> None:
+    protocol = {"cpdm": {"protocols": {"as_published": {"frechet_headline": "kid"}}}}
+    facts = facts_for("paper", **protocol)
+    keys = {"item": "B.TA", "protocol": "as_published", "condition": "genes15", "generator": "cpdm", "n": 4}
+    rows = some(
+        **keys, design="published_split", extractor="radiomics", metric="kid", value=1.33, low=1.2, high=1.6
+    )  # fmt: skip
+    side = paper.build_tables(rows, facts)["S.SIDE"].set_index("row").loc["FID (preprint abstract)"]
+    assert (side["as_published"], side["verdict"]) == (1.33, "not judged")
+    assert side["reason"].startswith("the published number is another statistic than KID")
+
+
+def test_auprc_is_the_same_metric_on_both_sides() -> None:
+    claims = [claim for claim in CLAIMS if claim.row.endswith("AUPRC")]
+    assert len(claims) == 2
+    assert {pick.patterns["metric"] for c in claims for pick in (*c.as_published, *c.rigorous)} == {"auprc_trapz"}
+
+
+def test_gaps_name_what_the_protocol_does_not_run(facts: ReportFacts) -> None:
+    keys = {"item": "B.TB", "task": "er", "model": "logistic", "extractor": "radiomics", "condition": "genes15"}
+    rows = result_frame(
+        [
+            result_row(**keys, protocol="as_published", arm="synthetic", metric="auroc", value=0.6, generator="cpdm"),
+            result_row(**keys, protocol="as_published", arm="noise", metric="auroc", value=0.5, generator="noise"),
+        ]
+    )
+    told = Evidence(rows.to_dict("records"))
+
+    def why(**more: str) -> str:
+        cell = {**keys, "generator": "", "design": "", "arm": "synthetic", "metric": "auroc", **more}
+        return missing_reason("B.TB", cell, "as_published", facts, told)
+
+    assert why(design="out_of_fold:test_on_real") == "not tested on real images under as_published"
+    assert why(arm="real") == "real images: not run under as_published"
+    assert why(metric="f1") == "F1: not computed under as_published"
+    assert why(arm="noise", generator="cpdm") == "noise, CPDM: not run under as_published"
+    assert why(generator="edm") == "EDM is not run under as_published"
+    assert why(arm="noise", generator="noise", design="x") == "no result came from the analysis"
+
+
+def test_patients_are_counted_as_eligible_and_drawn(facts: ReportFacts) -> None:
+    patients = pd.DataFrame({"n_images": [0] * 300 + [2], "has_genes15": [True] * 301})
+    rows = cohort_rows(patients, facts, "cohort/patients.csv").set_index("protocol")
+    assert np.isnan(rows.loc["as_published", "value"]) and "never released" in rows.loc["as_published", "reason"]
+    assert rows.loc["rigorous", "value"] == 300
+    assert rows.loc["rigorous", "note"].endswith("(eligible); the run drew 240 of them")
 
 
 def test_count_of_patients_is_judged_under_demo(facts: ReportFacts) -> None:
@@ -157,7 +218,7 @@ def test_reference_rows_are_judged_to_their_tolerance(built: dict[str, pd.DataFr
     copied = table.loc[("TCGA-AO-A03M", "copy")]
     assert (copied["published"], copied["verdict"]) == (0.053, "reproduced")
     assert table.loc[("TCGA-AO-A03M", "mean_image"), "verdict"] == "not reproduced"
-    assert table.loc[("TCGA-AO-A12E", "noise"), "verdict"] == "not computable"
+    assert table.loc[("TCGA-AO-A12E", "noise"), "verdict"] == "not claimed (demo preset)"
     assert len(table) == 20
 
 
@@ -171,10 +232,10 @@ def test_columns_come_in_groups(built: dict[str, pd.DataFrame]) -> None:
     columns = list(built["B.TA"].columns)
     assert columns[:3] == ["item", "row", "col"]
     start = columns.index("as_published")
-    assert columns[start : start + 8] == [f"as_published{end}" for end in paper.GROUP]
+    assert columns[start : start + 8] == [f"as_published{end}" for end in GROUP]
     assert columns[start + 8] == "rigorous"
     assert columns[-5:] == ["interval", "verdict", "reason", "note", "preset"]
-    assert not {"task", "model", "extractor"} & set(columns), "keys that do not vary are left out"
+    assert not {"task", "model"} & set(columns), "keys that do not vary are left out"
 
 
 def test_reason_names_the_protocol_only_where_they_differ(rows: pd.DataFrame, facts: ReportFacts) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.reporting import figures
+from radgen_lib.reporting.diagram import group_of
+from radgen_lib.reporting.gather import frechet_bars
 from radgen_lib.reporting.style import nothing_to_show, styled
 
 SVG, PNG = b"<?xml", b"\x89PNG"
@@ -92,6 +96,36 @@ def test_forest_leaves_out_arms_without_a_number(rows: pd.DataFrame) -> None:
 def test_frechet_bars_are_sorted_by_distance() -> None:
     bars = pd.DataFrame({"name": ["b", "a"], "value": [2.0, 1.0], "kind": ["model", "reference"]})
     assert figures.frechet_reference(bars) == figures.frechet_reference(bars.iloc[::-1])
+
+
+def test_frechet_bars_hold_references_the_published_split_and_the_printed_numbers() -> None:
+    keys = {"item": "B.TD", "task": "TCGA-AO-A03M", "metric": "pixelrow_frechet_mean", "arm": "model"}
+    model = {**keys, "generator": "cpdm", "condition": "genes15"}
+    rows = result_frame(
+        [
+            result_row(item="B.TD", task="TCGA-AO-A03M", arm="copy", metric="pixelrow_frechet", value=0.05),
+            result_row(**model, protocol="as_published", design="published_split", value=4.0),
+            result_row(**model, protocol="rigorous", design="grouped", value=9.0),
+        ]
+    )
+    bars = frechet_bars(rows).set_index("name")["value"].to_dict()
+    assert bars == {
+        "best copy, same patient": 0.05, "CPDM, 15 genes": 4.0, "printed in the preprint": 1.33,
+        "printed in the article": 2.02,
+    }  # fmt: skip
+    assert frechet_bars(rows.iloc[:0]).empty
+
+
+def test_flow_has_arrows_along_the_images_only(flow: pd.DataFrame) -> None:
+    from matplotlib.axes import Axes
+
+    steps = ["series", "image", "expression", "condition", "label er", "clinical", "survival check"]
+    groups = ["Images", "Images", "Omics", "Omics", "Labels", "Labels", "Outcome"]
+    assert [group_of(step) for step in steps] == groups
+    table = pd.DataFrame({"step": steps, "unit": "patient", "kept": 5, "excluded": 0, "reasons": ""})
+    with mock.patch.object(Axes, "annotate", autospec=True) as arrows:
+        figures.cohort_flow(table)
+    assert arrows.call_count == 1
 
 
 def test_flow_takes_reason_or_reasons(flow: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from radgen_lib.reporting.captions import FIGURES, TABLES, caption_pages, figure_caption, write_captions
+from radgen_lib.reporting.captions import FIGURES, TABLES, caption_file, caption_pages, figure_caption, write_captions
 from radgen_lib.reporting.facts import ReportFacts
 from radgen_lib.reporting.page import PAGE, data_uri, render, write_report
 from radgen_lib.reporting.tables import build_tables
@@ -216,3 +216,18 @@ def test_captions_are_valid_rst() -> None:
 def test_figure_names_may_carry_a_suffix() -> None:
     assert figure_caption("auroc_forest_er")[0] == "AUROC by arm: er"
     assert figure_caption("age_bars") == ("age bars", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(999_999.0, "999999"), (1e6, "1.00e6"), (2.5709e10, "2.57e10"), (-2_969_365.0, "-2.97e6"), (62673.8, "62674")],
+)
+def test_numbers_from_a_million_on_are_short(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_every_table_and_figure_has_a_caption_file_of_its_own() -> None:
+    for name in (*TABLES, *FIGURES):
+        assert caption_file(name) == f"docs/captions/{name}.rst" and (ROOT / caption_file(name)).is_file()
+    assert caption_file("auroc_forest_mut_TP53") == "docs/captions/auroc_forest.rst"
+    assert caption_file("index") == "docs/captions/report.rst"

@@ -21,7 +21,7 @@ NAN = math.nan
         (1.33, 1.5, 1.33, 1.8, "reproduced"),
         (1.33, 1.5, 1.34, 1.8, "not reproduced"),
         (1.33, NAN, NAN, NAN, "not computable"),
-        (1.33, 1.33, NAN, NAN, "not computable"),
+        (1.33, 1.33, NAN, NAN, "not judged"),
         (NAN, 1.5, 1.2, 1.8, "no published value"),
     ],
 )
@@ -32,7 +32,7 @@ def test_paper_preset_judges_by_the_interval(
 
 
 def test_value_without_interval_says_why() -> None:
-    assert judge(1.0, 1.0, NAN, NAN, preset="paper").reason == "the rerun has no interval to judge by"
+    assert judge(1.0, 1.0, NAN, NAN, preset="paper").reason == "the rerun has no interval"
 
 
 @pytest.mark.parametrize("preset", ["mini", "demo", "proof"])
@@ -44,7 +44,19 @@ def test_small_presets_claim_nothing(preset: str) -> None:
 def test_recomputation_is_judged_under_every_preset() -> None:
     assert judge(0.05, 0.055, NAN, NAN, preset="demo", tolerance=0.005).verdict == "reproduced"
     assert judge(0.05, 0.0561, NAN, NAN, preset="demo", tolerance=0.005).verdict == "not reproduced"
-    assert judge(726, NAN, NAN, NAN, preset="demo", tolerance=0.005).verdict == "not computable"
+    assert judge(15, NAN, NAN, NAN, preset="demo", tolerance=0.0).verdict == "not claimed (demo preset)"
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+def test_a_number_that_was_never_released_is_not_computable_under_any_preset(preset: str) -> None:
+    lost = judge(726, NAN, NAN, NAN, preset=preset, tolerance=0.005, unrecoverable=True)
+    assert lost.verdict == "not computable"
+    assert judge(726, 726, NAN, NAN, preset=preset, tolerance=0.005, unrecoverable=True).verdict == "reproduced"
+
+
+def test_another_statistic_is_never_judged() -> None:
+    found = judge(1.33, 1.33, 1.0, 2.0, preset="paper", incomparable="a KID")
+    assert found == ("not judged", "a KID")
 
 
 def test_invalid_statistic_is_never_reproduced() -> None:
@@ -56,7 +68,7 @@ numbers = st.floats(allow_nan=True, allow_infinity=False, width=32)
 
 
 @given(numbers, numbers, numbers, numbers)
-def test_verdict_is_one_of_the_five_and_reproduced_means_inside(
+def test_verdict_is_one_of_those_named_and_reproduced_means_inside(
     published: float, value: float, low: float, high: float
 ) -> None:
     verdict = judge(published, value, low, high, preset="paper").verdict
