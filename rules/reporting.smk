@@ -25,7 +25,7 @@ rule tables:
     output:
         **{
             item.replace(".", "_"): report(
-                f"{R}/{{cohort}}/tables/{item}.csv",
+                update(f"{R}/{{cohort}}/tables/{item}.csv"),
                 category="Tables",
                 caption=f"../{caption_file(item)}",
             )
@@ -76,7 +76,9 @@ rule figures:
         images=f"{R}/{{cohort}}/cohort/images.npy",
     output:
         **{
-            name: report(f, category="Figures", caption=f"../{caption_file(name)}")
+            name: report(
+                update(f), category="Figures", caption=f"../{caption_file(name)}"
+            )
             for f in LAYOUT.figures("{cohort}")
             for name in [Path(f).stem]
         },

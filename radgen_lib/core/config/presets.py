@@ -47,6 +47,13 @@ MINI: dict[str, Any] = {
     "cohorts": DEMO["cohorts"],
     "cpdm": {
         **DEMO["cpdm"],
+        "protocols": {
+            **DEMO["cpdm"]["protocols"],
+            "rigorous": {
+                **DEMO["cpdm"]["protocols"]["rigorous"],
+                "generators": ["cpdm", "edm", "pca_ridge", "nearest", "mean", "untrained", "noise"],
+            },
+        },
         "generators": {
             "cpdm": {
                 "options": {
@@ -74,7 +81,7 @@ MINI: dict[str, Any] = {
             },
             "vae": {"options": {"width": 0.125, "working_size": 32, "epochs": 2}},
         },
-        "sampling": {"draws_heldout": 2, "max_synthetic": 40},
+        "sampling": {"draws_heldout": 2, "max_synthetic": 30},
         "prediction": {
             "tasks": ["er", "subgroup", "mut_TP53"],
             "classifiers": ["logistic"],
