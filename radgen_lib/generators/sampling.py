@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from radgen_lib.core.errors import DataError
 from radgen_lib.core.progress import Progress
 from radgen_lib.core.seeds import derive_seed, make_rng
 from radgen_lib.generators.store import FittedGenerator
@@ -15,6 +17,7 @@ from radgen_lib.generators.store import FittedGenerator
 COLUMNS = ["fold", "kind", "patient", "condition_patient", "draw", "factor", "shift", "seed"]
 SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 BATCH = 256
+LARGEST = 6e4  # float16 ends at 65504
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,19 @@ def first_direction(fitted: FittedGenerator, conditions: pd.DataFrame, trained_o
     return (first * singular[0] / np.sqrt(max(len(scaled) - 1, 1))).astype(np.float32)
 
 
+def _storable(drawn: np.ndarray, fold: str) -> np.ndarray:
+    """``drawn`` within what float16 holds; what had to be limited is logged, values that are no numbers stop the job."""
+    lost = int(np.size(drawn) - np.isfinite(drawn).sum())
+    if lost:
+        raise DataError(
+            f"fold {fold}: {lost} pixels are no numbers: training diverged. Lower learning_rate, train again"
+        )
+    beyond = int((np.abs(drawn) > LARGEST).sum())
+    if beyond:
+        logging.getLogger("radgen").warning("fold %s: %d pixels beyond %g are limited to it", fold, beyond, LARGEST)
+    return np.clip(drawn, -LARGEST, LARGEST)
+
+
 def draw_samples(
     fitted: Mapping[str, FittedGenerator],
     trained_on: Mapping[str, Sequence[str]],
@@ -121,7 +137,7 @@ def draw_samples(
         for start in range(0, len(rows), BATCH):
             part = slice(start, start + BATCH)
             drawn = one.generator.sample(scaled[part], seeds[part], device=device)
-            images[rows.index[part]] = np.clip(drawn, -6e4, 6e4)
+            images[rows.index[part]] = _storable(drawn, str(fold))
             progress.advance(len(drawn), f"fold {fold}")
     plan.insert(0, "row", np.arange(len(plan)))
     return images, plan

@@ -65,7 +65,10 @@ def test_paper_preset_has_the_published_sizes() -> None:
         ({"cpdm": {"protocols": {"rigorous": {"conditions": ["factors17"]}}}}, ["fitted on all patients"]),
         ({"cpdm": {"genes": ["CD6", "CD6"]}}, ["named twice"]),
         ({"cpdm": {"folds_per_job": 0}}, ["folds_per_job", "greater than or equal to 1"]),
-        ({"cpdm": {"protocols": {"rigorous": {"fit_scope": "all"}}}}, ["rigorous.fit_scope = 'all'", "name of its own"]),
+        (
+            {"cpdm": {"protocols": {"rigorous": {"fit_scope": "all"}}}},
+            ["rigorous.fit_scope = 'all'", "name of its own"],
+        ),
         ({"run": ["duke"]}, ["duke", "tcga_brca_released"]),
         ({"preset": "huge"}, ["huge", "demo", "paper"]),
         ({"cohorts": {"tcga_brca_released": {"max_excluded_share": 2.0}}}, ["max_excluded_share = 2.0", "less than"]),
