@@ -94,12 +94,10 @@ def first_direction(fitted: FittedGenerator, conditions: pd.DataFrame, trained_o
 
 
 def _storable(drawn: np.ndarray, fold: str) -> np.ndarray:
-    """``drawn`` within what float16 holds; what had to be limited is logged, values that are no numbers stop the job."""
+    """``drawn`` within what float16 holds; what had to be limited is logged, and what is no number stops the job."""
     lost = int(np.size(drawn) - np.isfinite(drawn).sum())
     if lost:
-        raise DataError(
-            f"fold {fold}: {lost} pixels are no numbers: training diverged. Lower learning_rate, train again"
-        )
+        raise DataError(f"fold {fold}: {lost} pixels are no numbers: training diverged. Lower learning_rate")
     beyond = int((np.abs(drawn) > LARGEST).sum())
     if beyond:
         logging.getLogger("radgen").warning("fold %s: %d pixels beyond %g are limited to it", fold, beyond, LARGEST)
