@@ -60,8 +60,7 @@ include: "rules/reporting.smk"
 rule all:
     default_target: True
     input:
-        [LAYOUT.report(cohort) for cohort in CONFIG.run],
-        [table for cohort in CONFIG.run for table in LAYOUT.tables(cohort)],
+        [file for cohort in CONFIG.run for file in LAYOUT.everything(cohort)],
 
 
 rule paper_tables:
@@ -71,10 +70,9 @@ rule paper_tables:
 
 rule cpdm:
     input:
-        [table for cohort in CONFIG.run for table in LAYOUT.tables(cohort)],
+        [file for cohort in CONFIG.run for file in LAYOUT.analysed(cohort)],
 
 
 rule tcga_brca_released:
     input:
-        LAYOUT.report("tcga_brca_released"),
-        LAYOUT.tables("tcga_brca_released"),
+        LAYOUT.everything("tcga_brca_released"),

@@ -71,7 +71,7 @@ def pairs(*, quick: bool) -> Pairs:
 
 def variants(*, quick: bool) -> dict[str, tuple[str, dict[str, Any]]]:
     """Name -> class and options; the first is the peer."""
-    epochs, steps, width = (1, 20, 8) if quick else (40, 1500, 16)
+    epochs, steps, width = (1, 20, 8) if quick else (160, 1500, 16)
     published = {"width": width, "timesteps": steps, "epochs": epochs, "start_noise": "standard", "learning_rate": 1e-3}
     edm = {
         "channels": [width, 2 * width, 2 * width], "attention_levels": [False, False, True], "res_blocks": 1,

@@ -11,6 +11,9 @@ from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
 
 COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
 TABLES = ("B.ABS1", "B.ABS2", "B.TA", "B.TB", "B.TC", "B.TD", "B.F2", "S.ADH", "S.LEAK", "S.PRIV", "S.SIDE")
+RUN_FILES = (
+    "weights.safetensors", "training.csv", "samples.npy", "samples.parquet", "features.parquet", "features_status.csv",
+)  # fmt: skip
 ANALYSES = ("fidelity", "prediction", "survival", "survival_search", "adherence", "memorisation", "leakage")
 
 
@@ -100,3 +103,24 @@ class Layout:
         real = [f"{base}/cpdm/{p}/real_features.card.json" for p in self.config.cpdm.protocols]
         rows = [f.removesuffix("parquet") + "card.json" for f in self.rows(cohort)]
         return [f"{base}/cohort/card.json", f"{base}/splits/card.json", *runs, *real, *rows]
+
+    def analysed(self, cohort: str) -> list[str]:
+        """Every file below the cohort's results but figures and report, so that whichever is lost is made again.
+
+        Snakemake makes a lost file again only when a file that is asked for is missing too: a target names them all.
+        """
+        base, protocols = f"{self.config.results}/{cohort}", list(self.config.cpdm.protocols)
+        names = [f"cohort/{name}.parquet" for name in COHORT_FILES]
+        names += ["cohort/images.npy", "cohort/patients.csv", "cohort/selection.csv"]
+        names += ["splits/splits.parquet", "splits/endpoint_splits.parquet"]
+        names += [f"cpdm/{p}/real_features{end}" for p in protocols for end in (".parquet", "_status.csv")]
+        names += [f"cpdm/{p}/rows/{name}.parquet" for p in protocols for name in ("kaplan_meier", "nearest_pairs")]
+        runs = [file for p in protocols for name in RUN_FILES for file in self.run_files(cohort, p, name)]
+        rows = [f"{file.removesuffix('.parquet')}.{end}" for file in self.rows(cohort) for end in ("parquet", "csv")]
+        return [*(f"{base}/{name}" for name in names), *runs, *rows, *self.cards(cohort), *self.tables(cohort)]
+
+    def everything(self, cohort: str) -> list[str]:
+        """Every file below the cohort's results."""
+        report = self.report(cohort)
+        beside = [report.replace("index.html", name) for name in ("config.yaml", "model_cards.md")]
+        return [*self.analysed(cohort), *self.figures(cohort), *beside, report]
