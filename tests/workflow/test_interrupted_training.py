@@ -86,6 +86,7 @@ def test_a_killed_rerun_leaves_the_earlier_weights(copied: Copier) -> None:
     before = (workspace.folder / TARGET).read_bytes()
     process = in_the_middle(workspace, "r0f0")
     kill_group(process)
+    finish(process)
     assert (workspace.folder / TARGET).read_bytes() == before
     plan = workspace.run(TARGET, options=["-n"], config=LONGER)  # nor are they taken for those of the killed job
     assert plan.jobs == {"train_generator": 1}
