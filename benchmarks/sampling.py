@@ -77,7 +77,7 @@ def variants(*, quick: bool) -> dict[str, tuple[str, dict[str, Any]]]:
         "channels": [width, 2 * width, 2 * width], "attention_levels": [False, False, True], "res_blocks": 1,
         "epochs": epochs, "learning_rate": 2e-3,
     }  # fmt: skip
-    fews = (4,) if quick else (8, 18)
+    fews = (4,) if quick else (8, 12, 18)
     return {
         PEER: ("cpdm:PublishedDiffusion", published),
         "DDIM, 50 steps": (

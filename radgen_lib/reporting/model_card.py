@@ -24,7 +24,7 @@ LICENCE = (
     "Code: MIT. The weights derive from files that others released, several without a stated licence: ask their "
     "owners before you pass the weights on."
 )
-PROVENANCE = ("seed", "code_version", "weights_sha256")
+PROVENANCE = ("seed", "code_digest", "weights_sha256")
 INTENDED_USE = (
     "Study of what images made from omics do and do not carry. Not for any decision about a person, not as data for "
     "another model without saying that they are synthetic, never passed off as scans."
@@ -47,7 +47,7 @@ def model_card(card: Mapping[str, Any]) -> str:
 
     card: the JSON card that ``generators.store.save_generators`` writes (``folds``: fold -> class_path, options, names,
     scaling, patients; ``weights_sha256``, ``licence``, ``intended_use``) with the provenance of its job (``config``
-    with generator, condition and protocol, ``seed``, ``code_version``); absent facts are told as not recorded. Holds
+    with generator, condition and protocol, ``seed``, ``code_digest``); absent facts are told as not recorded. Holds
     no date and no duration. Raises KeyError when the folds or their patients are missing, ValueError for no fold.
     """
     folds: Mapping[str, Any] = card["folds"]
