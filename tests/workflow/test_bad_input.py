@@ -51,7 +51,6 @@ def test_a_file_that_is_nowhere_says_where_it_belongs(tmp_path: Path) -> None:
         ("truncated_zip", "SidePNG128.zip", "not a whole zip file"),
         ("zip_outside", "SidePNG128.zip", r"outside\.png"),
         ("png_count", "SidePNG128.zip|SideViewBTF.csv", "35"),
-        ("most_series_lost", "SideViewBTF.csv", "max_excluded_share"),
     ],
 )
 def test_a_fault_of_structure_stops_with_one_line(tmp_path: Path, fault: str, file: str, problem: str) -> None:

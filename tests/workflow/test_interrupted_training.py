@@ -18,8 +18,10 @@ from tests.workflow.driver import RESULTS, Workspace, finish, job_processes, kil
 pytestmark = pytest.mark.workflow
 JOB = f"{RESULTS}/cpdm/rigorous/genes15/edm/all"
 TARGET = f"{JOB}/weights.safetensors"
-# Long enough to hit: three folds of two seconds and more, with a checkpoint every other step.
-LONGER = ["cpdm={generators: {edm: {options: {epochs: 10, checkpoint_steps: 2}}}}"]
+# Long enough to hit: two folds of some two seconds each, with a checkpoint every other step.
+LONGER = [
+    "cpdm={generators: {edm: {options: {epochs: 10, checkpoint_steps: 2}}}, protocols: {rigorous: {designs: [grouped]}}}"
+]
 PATIENCE_S = 120
 
 
