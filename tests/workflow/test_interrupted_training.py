@@ -15,7 +15,7 @@ import pytest
 from tests.workflow.conftest import Copier, Finished
 from tests.workflow.driver import RESULTS, Workspace, finish, job_processes, kill_group
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.scale]  # not part of the default run until timed on an idle machine
 JOB = f"{RESULTS}/cpdm/rigorous/genes15/edm/all"
 TARGET = f"{JOB}/weights.safetensors"
 # Long enough to hit: two folds of some two seconds each, with a checkpoint every other step.
