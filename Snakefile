@@ -45,7 +45,7 @@ wildcard_constraints:
     condition="genes15|factors17",
     generator="|".join(CONFIG.cpdm.generators),
     chunk=r"[\w-]+",
-    source=r"[\w-]+",
+    source=r"[A-Za-z0-9_-]+",
 
 
 include: "rules/sources.smk"

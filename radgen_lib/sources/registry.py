@@ -22,7 +22,9 @@ class Source(Block):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[\w-]+$", description="Name in the registry and folder below `downloads`")]
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_-]+$", description="Name in the registry and folder below `downloads`")
+    ]
     what: Annotated[str, Field(min_length=1, description="What the file holds")]
     url: Annotated[str | None, Field(pattern=r"^https?://\S+$", description="Pinned address; null: none is public")]
     filename: Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="Name of the file on disk")]

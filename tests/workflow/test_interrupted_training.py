@@ -15,12 +15,12 @@ import pytest
 from tests.workflow.conftest import Copier, Finished
 from tests.workflow.driver import RESULTS, Workspace, finish, job_processes, kill_group
 
-pytestmark = [pytest.mark.workflow, pytest.mark.scale]  # not part of the default run until timed on an idle machine
+pytestmark = pytest.mark.workflow
 JOB = f"{RESULTS}/cpdm/rigorous/genes15/edm/all"
 TARGET = f"{JOB}/weights.safetensors"
-# Long enough to hit: two folds of some two seconds each, with a checkpoint every other step.
+# Long enough to hit: two folds of some three seconds each, with a checkpoint every other step.
 LONGER = [
-    "cpdm={generators: {edm: {options: {epochs: 10, checkpoint_steps: 2}}}, "
+    "cpdm={generators: {edm: {options: {epochs: 16, checkpoint_steps: 2}}}, "
     "protocols: {rigorous: {designs: [grouped]}}}"
 ]
 PATIENCE_S = 120
