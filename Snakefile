@@ -1,6 +1,7 @@
 """radgen: from raw public data to the tables of published breast-cancer radiogenomics systems.
 
-Targets: a cohort (`tcga_brca_released`), a system (`cpdm`), `paper_tables`; without a target, the cohorts of `run:`.
+Targets: a cohort (`phantom`, `tcga_brca_released`, `tcga_brca`, `duke`), a system (`cpdm`), `paper_tables`; without a
+target, the cohorts of `run:`.
 """
 
 import sys
@@ -14,7 +15,14 @@ sys.path.insert(0, workflow.basedir)
 from radgen_lib.core.config.load import as_tree, resolve
 from radgen_lib.core.digest import code_digest
 from radgen_lib.core.errors import RadgenError
-from radgen_lib.core.layout import COHORT_FILES, TABLES, Layout
+from radgen_lib.core.layout import (
+    COHORT_FILES,
+    DRIVERS,
+    OMICS_FILES,
+    SHARD_TABLES,
+    TABLES,
+    Layout,
+)
 from radgen_lib.core.plan import generator_options
 from radgen_lib.generators.base import check_generators
 from radgen_lib.sources.registry import load_registry
@@ -34,13 +42,20 @@ TREE = as_tree(CONFIG)
 config.update(TREE)  # what scripts read: checked, with the preset
 CPDM = TREE["cpdm"]
 LAYOUT = Layout(CONFIG)
+FILENAMES = {name: source.filename for name, source in SOURCES.items()}
 R = CONFIG.results
 DATA = CONFIG.downloads
 GPU = LAYOUT.wants_accelerator()
 
 
+RELEASED = [name for name in CONFIG.cohorts if LAYOUT.is_released(name)]
+PHANTOMS = [name for name, block in CONFIG.cohorts.items() if block.phantom]
+FETCHED = [name for name in CONFIG.cohorts if name not in (*RELEASED, *PHANTOMS)]
+
+
 wildcard_constraints:
     cohort="|".join(CONFIG.cohorts),
+    shard=r"\d+",
     protocol="|".join(CONFIG.cpdm.protocols),
     condition="genes15|factors17",
     generator="|".join(CONFIG.cpdm.generators),
@@ -49,6 +64,7 @@ wildcard_constraints:
 
 
 include: "rules/sources.smk"
+include: "rules/ingestion.smk"
 include: "rules/cohort.smk"
 include: "rules/generators.smk"
 include: "rules/analyses.smk"
@@ -73,6 +89,10 @@ rule cpdm:
         [file for cohort in CONFIG.run for file in LAYOUT.analysed(cohort)],
 
 
-rule tcga_brca_released:
-    input:
-        LAYOUT.everything("tcga_brca_released"),
+for name in CONFIG.cohorts:
+
+    rule:
+        name:
+            name
+        input:
+            LAYOUT.everything(name),

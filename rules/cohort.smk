@@ -1,11 +1,12 @@
 """Stage: cohort.
 
-Needs: the released files of the authors and the portal's patient file (rules/sources.smk).
+Needs: the released files of the authors and the portal's patient file (rules/sources.smk); or what ingestion read
+(rules/ingestion.smk).
 Makes: R/{cohort}/cohort/{patients,series,selection,genes15,factors17}.parquet and images.npy: who is in, who is out
 and why; R/{cohort}/splits/*.parquet: every split, by patient, as a file that each fit reads.
 """
 
-RELEASED = {
+RELEASED_FILES = {
     "btf_features": "btf_features",
     "side_view_index": "side_view_index",
     "side_png": "side_png",
@@ -24,7 +25,7 @@ rule cohort_tables:
     input:
         **{
             key: f"{DATA}/{name}/{SOURCES[name].filename}"
-            for key, name in RELEASED.items()
+            for key, name in RELEASED_FILES.items()
         },
     output:
         **{
@@ -39,6 +40,8 @@ rule cohort_tables:
         "logs/cohort_tables/{cohort}.log",
     benchmark:
         "logs/benchmarks/cohort_tables/{cohort}.tsv"
+    wildcard_constraints:
+        cohort="|".join(RELEASED) or "(?!)",
     conda:
         "../envs/data.yaml"
     threads: 1
@@ -54,6 +57,43 @@ rule cohort_tables:
         code=code_digest("radgen_lib.cohort.released"),
     script:
         "../workflow_scripts/cohort_tables.py"
+
+
+rule cohort_from_ingestion:
+    """Join what was read from DICOM series and the molecular study into the same tables as a released cohort's."""
+    input:
+        phases=lambda w: LAYOUT.shard_files(w.cohort, "phases.parquet"),
+        volumes=lambda w: LAYOUT.shard_files(w.cohort, "volumes.npy"),
+        selections=lambda w: LAYOUT.shard_files(w.cohort, "selection.parquet"),
+        omics=lambda w: LAYOUT.omics_files(w.cohort),
+    output:
+        **{
+            name: update(f"{R}/{{cohort}}/cohort/{name}.parquet")
+            for name in COHORT_FILES
+        },
+        images=update(f"{R}/{{cohort}}/cohort/images.npy"),
+        patients_csv=update(f"{R}/{{cohort}}/cohort/patients.csv"),
+        selection_csv=update(f"{R}/{{cohort}}/cohort/selection.csv"),
+        card=update(f"{R}/{{cohort}}/cohort/card.json"),
+    log:
+        "logs/cohort_from_ingestion/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/cohort_from_ingestion/{cohort}.tsv"
+    wildcard_constraints:
+        cohort="|".join([*PHANTOMS, *FETCHED]) or "(?!)",
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        seed=CONFIG.seed,
+        genes=CPDM["genes"],
+        cohort=lambda w: TREE["cohorts"][w.cohort],
+        code=code_digest("radgen_lib.cohort.ingested"),
+    script:
+        "../workflow_scripts/cohort_from_ingestion.py"
 
 
 rule splits:
@@ -78,6 +118,14 @@ rule splits:
     params:
         seed=CONFIG.seed,
         splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
+        by_patient=sorted(
+            {
+                design
+                for block in CONFIG.cpdm.protocols.values()
+                if block.split_unit == "patient"
+                for design in block.designs
+            }
+        ),
         tasks=[*CPDM["prediction"]["tasks"], "survival", "survival_subgroup"],
         code=code_digest("radgen_lib.cohort.splits"),
     script:

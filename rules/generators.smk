@@ -37,7 +37,6 @@ rule train_generator:
         class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
         options=lambda w: generator_options(CONFIG, w.protocol, w.generator),
         scaling=lambda w: CPDM["protocols"][w.protocol]["condition_scaling"],
-        image_size=CPDM["image_size"],
         deterministic=CONFIG.deterministic,
         preset=CONFIG.preset,
         code=lambda w: LAYOUT.generator_digest(w.generator, "training"),

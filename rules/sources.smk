@@ -1,7 +1,9 @@
 """Stage: downloads.
 
 Needs: the registry (radgen_lib/sources/registry.yaml), and the network or a mirror folder.
-Makes: DATA/{source}/{filename}, each verified against the registry's SHA-256.
+Makes: DATA/{source}/{filename}, each verified against the registry's SHA-256; DATA/{cohort}/ledger-{shard}.parquet,
+one row an image series, whose files lie in DATA/{cohort}/dicom, a store that resumes where a killed job stopped; for a
+phantom DATA/{cohort}/{study,tables,truth}.
 """
 
 
@@ -26,3 +28,82 @@ rule fetch_source:
         code="fetched files are known by their checksum",
     script:
         "../workflow_scripts/fetch_source.py"
+
+
+rule phantom_tables:
+    """Write the phantom's molecular study, clinical tables and, for tests of the workflow alone, its truth."""
+    output:
+        study=directory(f"{DATA}/{{cohort}}/study"),
+        tables=directory(f"{DATA}/{{cohort}}/tables"),
+        truth=directory(f"{DATA}/{{cohort}}/truth"),
+    log:
+        "logs/phantom_tables/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/phantom_tables/{cohort}.tsv"
+    wildcard_constraints:
+        cohort="|".join(PHANTOMS) or "(?!)",
+    conda:
+        "../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        seed=CONFIG.seed,
+        phantom=lambda w: TREE["cohorts"][w.cohort]["phantom"],
+        code=code_digest("radgen_lib.sources.phantom.write"),
+    script:
+        "../workflow_scripts/phantom_tables.py"
+
+
+rule phantom_images:
+    """Write the phantom's patients of one shard as DICOM series, patient by patient."""
+    output:
+        ledger=f"{DATA}/{{cohort}}/ledger-{{shard}}.parquet",
+    log:
+        "logs/phantom_images/{cohort}-{shard}.log",
+    benchmark:
+        "logs/benchmarks/phantom_images/{cohort}-{shard}.tsv"
+    wildcard_constraints:
+        cohort="|".join(PHANTOMS) or "(?!)",
+    conda:
+        "../envs/imaging.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        disk_mb=lambda w: LAYOUT.phantom_disk_mb(w.cohort),
+    params:
+        seed=CONFIG.seed,
+        phantom=lambda w: TREE["cohorts"][w.cohort]["phantom"],
+        shards=lambda w: len(LAYOUT.shards(w.cohort)),
+        code=code_digest("radgen_lib.sources.phantom.write"),
+    script:
+        "../workflow_scripts/phantom_images.py"
+
+
+rule fetch_images:
+    """Fetch the image series of one shard: a public bucket, TCIA, a PACS, or a folder at hand."""
+    input:
+        papers=lambda w: LAYOUT.series_list(w.cohort, FILENAMES),
+    output:
+        ledger=f"{DATA}/{{cohort}}/ledger-{{shard}}.parquet",
+    log:
+        "logs/fetch_images/{cohort}-{shard}.log",
+    benchmark:
+        "logs/benchmarks/fetch_images/{cohort}-{shard}.tsv"
+    wildcard_constraints:
+        cohort="|".join(FETCHED) or "(?!)",
+    retries: 1
+    conda:
+        "../envs/imaging.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
+        max_excluded_share=lambda w: CONFIG.cohorts[w.cohort].max_excluded_share,
+        code=code_digest("radgen_lib.sources.imaging_source"),
+    script:
+        "../workflow_scripts/fetch_images.py"

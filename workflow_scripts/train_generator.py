@@ -15,7 +15,8 @@ with open_job(snakemake) as card:
 
     job, params = snakemake, snakemake.params
     trained_on = {}
-    recipe = Recipe(params.class_path, params.options, job.wildcards.condition, params.scaling, params.image_size)
+    images = np.load(job.input.images, mmap_mode="r")
+    recipe = Recipe(params.class_path, params.options, job.wildcards.condition, params.scaling, images.shape[-1])
     context = FitContext(
         seed=params.seed,
         device=device_for(params.class_path, job.config["device"]),
@@ -27,7 +28,7 @@ with open_job(snakemake) as card:
     fitted, figures = train_folds(
         recipe,
         params.folds,
-        images=np.load(job.input.images, mmap_mode="r"),
+        images=images,
         series=pd.read_parquet(job.input.series),
         splits=pd.read_parquet(job.input.splits),
         conditions=pd.read_parquet(job.input.conditions),

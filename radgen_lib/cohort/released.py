@@ -125,8 +125,3 @@ def read_cohort(folder: Path) -> ReleasedCohort:
     check_patients(tables["patients"])
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     return ReleasedCohort(**tables, images=images)
-
-
-def imaged_patients(patients: pd.DataFrame) -> list[str]:
-    """Patients with at least one usable image, sorted."""
-    return sorted(patients.loc[patients["n_images"] > 0, "patient"])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from radgen_lib.cohort.dealing import deal
 from radgen_lib.cohort.endpoints import endpoint_splits
+from radgen_lib.cohort.ids import site_of
 from radgen_lib.core.config.cohort import Splits
 from radgen_lib.core.errors import ConfigError, DataError, LeakageError
-from radgen_lib.core.plan import PUBLISHED_FOLDS, SITE_GROUPS, fold_names
+from radgen_lib.core.plan import PUBLISHED_FOLDS, fold_names
 from radgen_lib.core.seeds import make_rng
 
 __all__ = ["DESIGNS", "PUBLISHED_TEST", "SPLIT_COLUMNS", "check_splits", "endpoint_splits", "image_splits"]
@@ -31,6 +32,7 @@ def image_splits(
     repeats: int,
     seed: int,
     designs: Sequence[str] | None = None,
+    sites: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Train and test images of every fold of every design: design, fold, image_index, patient, role.
 
@@ -38,7 +40,8 @@ def image_splits(
     - ``published_folds``: a random partition of the images into 15 folds as even as possible (58: 13 of 4 and 2 of
       3), not grouped; patients cross.
     - ``grouped``: ``folds`` folds by patient, drawn ``repeats`` times, stratified by site and ER status.
-    - ``site``: each group of sites held out once; a group with no image, or with all of them, has no fold.
+    - ``site``: each group of ``sites`` (None: those of the released cohort) held out once; a group with no image, or
+      with all of them, has no fold.
     - ``full``: every image trains, nothing is tested.
 
     ``designs`` names the wanted ones; None takes all, without those published ones that need more images (the log
@@ -48,10 +51,12 @@ def image_splits(
     """
     wanted = _possible(series) if designs is None else designs
     series = series.sort_values("image_index")
-    names = {design: fold_names(design, Splits(folds=folds, repeats=repeats)) for design in wanted}
+    groups = Splits().sites if sites is None else sites
+    named = Splits(folds=folds, repeats=repeats, sites={name: list(codes) for name, codes in groups.items()})
+    names = {design: fold_names(design, named) for design in wanted}
     parts = []
     for design in wanted:
-        for fold, test in _held_out(design, names[design], patients, series, folds, seed):
+        for fold, test in _held_out(design, names[design], patients, series, folds, seed, groups):
             part = series[["image_index", "patient"]].copy()
             part["design"], part["fold"] = design, fold
             part["role"] = np.where(part["image_index"].isin(test), "test", "train")
@@ -73,7 +78,13 @@ def _possible(series: pd.DataFrame) -> list[str]:
 
 
 def _held_out(
-    design: str, names: Sequence[str], patients: pd.DataFrame, series: pd.DataFrame, folds: int, seed: int
+    design: str,
+    names: Sequence[str],
+    patients: pd.DataFrame,
+    series: pd.DataFrame,
+    folds: int,
+    seed: int,
+    sites: Mapping[str, Sequence[str]],
 ) -> list[Fold]:
     if design == "published_split":
         return [(names[0], _published_test(series))]
@@ -82,7 +93,7 @@ def _held_out(
     if design == "grouped":
         return _grouped(names, patients, series, folds, seed)
     if design == "site":
-        return _sites(series)
+        return _sites(series, sites)
     if design == "full":
         return [(names[0], frozenset())]
     raise ConfigError(f"design {design!r} is not known. Allowed: {', '.join(DESIGNS)}")
@@ -126,11 +137,11 @@ def _grouped(names: Sequence[str], patients: pd.DataFrame, series: pd.DataFrame,
     return held_out
 
 
-def _sites(series: pd.DataFrame) -> list[Fold]:
-    site = series["patient"].str[5:7]
+def _sites(series: pd.DataFrame, sites: Mapping[str, Sequence[str]]) -> list[Fold]:
+    site = series["patient"].map(site_of)
     tests = {
         f"site-{group}": frozenset(series.loc[site.isin(members), "image_index"].tolist())
-        for group, members in SITE_GROUPS.items()
+        for group, members in sites.items()
     }
     return [(name, test) for name, test in tests.items() if 0 < len(test) < len(series)]
 

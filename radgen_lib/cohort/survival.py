@@ -18,10 +18,10 @@ TOLERANCE_DAYS = 1.0
 
 
 def read_survival(primary: Path, check: Path, selection: Selection) -> pd.DataFrame:
-    """Survival indexed by patient: os_days (> 0) and os_event (1 death, 0 censored).
+    """Survival indexed by patient: os_days (calendar days, > 0) and os_event (1 death, 0 censored).
 
-    ``primary`` is the 1,101-row table that the authors' survival scripts read; its column OS_MONTHS holds days
-    (months x 30). Times that are missing, zero or negative and unknown status codes become rows of the selection
+    ``primary`` is the 1,101-row table that the authors' survival scripts read; its column OS_MONTHS holds months x 30,
+    which is brought to calendar days (:data:`DAY_RATIO`; orders of patients do not change). Times that are missing, zero or negative and unknown status codes become rows of the selection
     table; there is no fallback, so a patient is never given a time of another definition. ``check`` is the authors'
     second table (calendar days); a patient on whom the two differ is kept as in ``primary`` and named in the
     selection table (step "survival check").
@@ -29,7 +29,7 @@ def read_survival(primary: Path, check: Path, selection: Selection) -> pd.DataFr
     table = read_table(primary, required=["ID", "OS_STATUS", "OS_MONTHS"])
     kept = keep_first(table, selection, step="survival", unit="patient", source=primary, fault=_fault)
     survival = pd.DataFrame(
-        {"os_days": kept["OS_MONTHS"].astype(np.float64), "os_event": kept["OS_STATUS"].astype(np.float64)}
+        {"os_days": kept["OS_MONTHS"].astype(np.float64) * DAY_RATIO, "os_event": kept["OS_STATUS"].astype(np.float64)}
     )
     _compare(survival, read_table(check, required=["ID", "time", "status"]), check, selection)
     return survival
@@ -60,7 +60,7 @@ def _compare(survival: pd.DataFrame, second: pd.DataFrame, path: Path, selection
             return "time or status is not a number"
         if status != events[patient]:
             return "status differs from the first survival table, which is used"
-        far = abs(time - DAY_RATIO * times[patient]) > TOLERANCE_DAYS
+        far = abs(time - times[patient]) > TOLERANCE_DAYS
         return "time differs from the first survival table, which is used" if far else ""
 
     keep_first(second, selection, step="survival check", unit="patient", source=path, fault=fault)

@@ -61,14 +61,6 @@ def write_csv(target: str | Path, table: pd.DataFrame) -> None:
         table.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
 
 
-def write_table(target: str | Path, table: pd.DataFrame) -> None:
-    """Write ``table`` by the ending of ``target``: ``.parquet`` or ``.csv``."""
-    if Path(target).suffix == ".csv":
-        write_csv(target, table)
-    else:
-        write_parquet(target, table)
-
-
 def write_array(target: str | Path, array: np.ndarray) -> None:
     """Write ``array`` as ``.npy`` (no pickle), atomically; readers memory-map it."""
     import numpy as np

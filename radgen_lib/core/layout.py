@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from radgen_lib.core.config.model import Config
 from radgen_lib.core.digest import code_digest
+from radgen_lib.core.errors import ConfigError
 from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
 
+PAPER_SERIES = "btf_features"
+DRIVERS = ("TP53", "PIK3CA", "CDH1")
 COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
 TABLES = ("B.ABS1", "B.ABS2", "B.TA", "B.TB", "B.TC", "B.TD", "B.F2", "S.ADH", "S.LEAK", "S.PRIV", "S.SIDE")
 RUN_FILES = (
     "weights.safetensors", "training.csv", "samples.npy", "samples.parquet", "features.parquet", "features_status.csv",
+)  # fmt: skip
+SHARD_TABLES = ("series.parquet", "phases.parquet", "selection.parquet", "masks.parquet")
+SHARD_FILES = (*SHARD_TABLES, "volumes.npy", "masks.npy", "contact_sheets.zip", "card.json")
+OMICS_FILES = (
+    "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json", "clinical.parquet",
+    "mutations.parquet", "mutated.parquet", "decisions.parquet", "quality.parquet", "selection.parquet", "card.json",
 )  # fmt: skip
 ANALYSES = ("fidelity", "prediction", "survival", "survival_search", "adherence", "memorisation", "leakage")
 
@@ -33,13 +43,22 @@ class Layout:
 
     config: Config
 
+    def is_released(self, cohort: str) -> bool:
+        """Whether the cohort is the files that the authors of CPDM released (else it is ingested)."""
+        return self.config.cohorts[cohort].kind == "released"
+
+    def has_cpdm(self, cohort: str) -> bool:
+        """Whether system B applies: it needs a condition, so molecular data."""
+        return self.is_released(cohort) or self.config.cohorts[cohort].omics is not None
+
     def runs(self, cohort: str, protocol: str) -> list[Run]:
-        """All training jobs of a protocol, in a fixed order."""
+        """All training jobs of a protocol, in a fixed order; the 17 published factors exist in released files only."""
         block = self.config.cpdm.protocols[protocol]
         jobs = chunks(protocol_folds(self.config, cohort, protocol), self.config.cpdm.folds_per_job)
         return [
             Run(condition, generator, chunk, tuple(folds))
             for condition in block.conditions
+            if condition == "genes15" or self.is_released(cohort)
             for generator in block.generators
             for chunk, folds in jobs.items()
         ]
@@ -60,12 +79,76 @@ class Layout:
         return [*files, f"{base}/rows/reference.parquet", f"{base}/rows/leakage_ablation.parquet"]
 
     def tables(self, cohort: str) -> list[str]:
-        """The CSV of every table."""
+        """The CSV of every table; none of a cohort that no system applies to."""
+        if not self.has_cpdm(cohort):
+            return []
         return [f"{self.config.results}/{cohort}/tables/{name}.csv" for name in TABLES]
 
     def report(self, cohort: str) -> str:
         """The page a person reads."""
         return f"{self.config.results}/{cohort}/report/index.html"
+
+    def shards(self, cohort: str) -> list[str]:
+        """Names of the shards of an ingested cohort's images."""
+        imaging = self.config.cohorts[cohort].imaging
+        return [] if imaging is None else [str(shard) for shard in range(imaging.shards)]
+
+    def shard_files(self, cohort: str, name: str) -> list[str]:
+        """File ``name`` of every shard of the images."""
+        return [f"{self.config.results}/{cohort}/imaging/shard-{shard}/{name}" for shard in self.shards(cohort)]
+
+    def ledgers(self, cohort: str) -> list[str]:
+        """What was fetched or written, one table a shard."""
+        return [f"{self.config.downloads}/{cohort}/ledger-{shard}.parquet" for shard in self.shards(cohort)]
+
+    def omics_files(self, cohort: str) -> list[str]:
+        """Every file that the molecular study becomes."""
+        if self.config.cohorts[cohort].omics is None:
+            return []
+        return [f"{self.config.results}/{cohort}/omics/{name}" for name in OMICS_FILES]
+
+    def study(self, cohort: str, filenames: Mapping[str, str]) -> str:
+        """Folder or archive of a cohort's molecular study; ``filenames``: of the registry's entries, by name."""
+        omics = self.config.cohorts[cohort].omics
+        if omics is None:
+            raise ConfigError(f"cohorts.{cohort}.omics: is missing, so there is no study to read")
+        if omics.source == "phantom":
+            return f"{self.config.downloads}/{cohort}/study"
+        if omics.source == "folder":
+            return str(omics.location)
+        if omics.study is None or omics.study not in filenames:
+            raise ConfigError(
+                f"cohorts.{cohort}.omics.study = {omics.study!r}: not in the registry. Add an entry of that name"
+            )
+        return f"{self.config.downloads}/{omics.study}/{filenames[omics.study]}"
+
+    def series_list(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
+        """File that lists the series to fetch, where the cohort's are those of the papers."""
+        imaging = self.config.cohorts[cohort].imaging
+        if imaging is None or imaging.series != "papers":
+            return []
+        return [f"{self.config.downloads}/{PAPER_SERIES}/{filenames[PAPER_SERIES]}"]
+
+    def phantom_disk_mb(self, cohort: str) -> int:
+        """Disk that one shard of a phantom's images takes: two bytes a voxel and 2 kB of header a slice, half spare."""
+        phantom = self.config.cohorts[cohort].phantom
+        if phantom is None:
+            return 0
+        slices, rows, columns = phantom.shape
+        phases = (phantom.post_phases + 3) * (1 + phantom.second_study_share)
+        total = 1.5 * phantom.patients * phases * slices * (2 * rows * columns + 2048)
+        return 1 + int(total / 1e6 / len(self.shards(cohort)))
+
+    def ingested(self, cohort: str) -> list[str]:
+        """Every file that ingestion makes, its page included; none of a released cohort."""
+        if self.is_released(cohort):
+            return []
+        shards = [file for name in SHARD_FILES for file in self.shard_files(cohort, name)]
+        return [*self.ledgers(cohort), *shards, *self.omics_files(cohort), self.data_page(cohort)]
+
+    def data_page(self, cohort: str) -> str:
+        """The page that shows how the data of an ingested cohort was read."""
+        return f"{self.config.results}/{cohort}/report/data.html"
 
     def wants_accelerator(self) -> int:
         """GPUs that a GPU rule asks for: none under ``auto`` on a machine without one."""
@@ -109,6 +192,8 @@ class Layout:
 
         Snakemake makes a lost file again only when a file that is asked for is missing too: a target names them all.
         """
+        if not self.has_cpdm(cohort):
+            return []
         base, protocols = f"{self.config.results}/{cohort}", list(self.config.cpdm.protocols)
         names = [f"cohort/{name}.parquet" for name in COHORT_FILES]
         names += ["cohort/images.npy", "cohort/patients.csv", "cohort/selection.csv"]
@@ -121,6 +206,8 @@ class Layout:
 
     def everything(self, cohort: str) -> list[str]:
         """Every file below the cohort's results."""
+        if not self.has_cpdm(cohort):
+            return self.ingested(cohort)
         report = self.report(cohort)
         beside = [report.replace("index.html", name) for name in ("config.yaml", "model_cards.md")]
-        return [*self.analysed(cohort), *self.figures(cohort), *beside, report]
+        return [*self.ingested(cohort), *self.analysed(cohort), *self.figures(cohort), *beside, report]

@@ -6,7 +6,6 @@ from radgen_lib.core.config.cohort import Splits
 from radgen_lib.core.config.model import Config
 
 PUBLISHED_FOLDS = 15
-SITE_GROUPS = {"AO_AR": ("AO", "AR"), "E2": ("E2",)}
 
 
 def fold_names(design: str, splits: Splits) -> list[str]:
@@ -18,7 +17,7 @@ def fold_names(design: str, splits: Splits) -> list[str]:
     if design == "grouped":
         return [f"r{r}f{f}" for r in range(splits.repeats) for f in range(splits.folds)]
     if design == "site":
-        return [f"site-{group}" for group in SITE_GROUPS]
+        return [f"site-{group}" for group in splits.sites]
     return ["full"]
 
 

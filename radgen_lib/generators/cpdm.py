@@ -46,6 +46,9 @@ class PublishedDiffusionOptions(LoopOptions):
     sampler: Literal["ancestral", "ddim"] = Field(default="ancestral", description="All steps, or few by DDIM")
     sampling_steps: int | None = Field(default=None, ge=1, description="Steps of ddim; null: 50")
     eta: float = Field(default=0.0, ge=0, le=1, description="Noise of ddim; 0: none after the start")
+    bound_estimate: bool = Field(
+        default=True, description="ddim keeps its estimate of the image in [0, 1]; ancestral sampling never does"
+    )
     sample_batch: int = Field(default=16, ge=1, description="Images sampled at once; does not change them")
     attention: Literal["closed_form", "tokens"] = Field(
         default="closed_form", description="tokens: the published 16,384 equal tokens, same images, slower"
@@ -166,6 +169,7 @@ class PublishedDiffusion(Generator):
             noise.draw,
             steps=self.options.ddim_steps,
             eta=self.options.eta,
+            bounds=(0.0, 1.0) if self.options.bound_estimate else None,
             progress=progress,
         )
         return images[:, 0].cpu().numpy()

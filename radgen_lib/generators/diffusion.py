@@ -81,15 +81,28 @@ class GaussianDiffusion:
         return mean + float(np.sqrt(beta * (1 - before) / (1 - kept))) * noise
 
     def ddim_step(
-        self, x: torch.Tensor, predicted: torch.Tensor, t: int, to: int, noise: torch.Tensor | None, eta: float = 0.0
+        self,
+        x: torch.Tensor,
+        predicted: torch.Tensor,
+        t: int,
+        to: int,
+        noise: torch.Tensor | None,
+        eta: float = 0.0,
+        bounds: tuple[float, float] | None = None,
     ) -> torch.Tensor:
         """From step ``t`` to an earlier step ``to`` (-1: the image): Song 2021, equations 12 and 16.
 
-        ``eta`` 0 is deterministic; 1 has the variance of the ancestral sampler.
+        ``eta`` 0 is deterministic; 1 has the variance of the ancestral sampler. ``bounds``: the estimated image is
+        kept within them and the noise is what then remains (static thresholding, Saharia 2022, section 2.3). Where
+        little of the image is left, an error of the noise is multiplied by up to 1 / sqrt(kept); all steps average it
+        out, few steps do not.
         """
         kept, aim = self.kept[t], self.kept[to] if to >= 0 else 1.0
         sigma = eta * np.sqrt((1 - aim) / (1 - kept) * (1 - kept / aim))
         image = (x - float(np.sqrt(1 - kept)) * predicted) / float(np.sqrt(kept))
+        if bounds is not None:
+            image = image.clamp(*bounds)
+            predicted = (x - float(np.sqrt(kept)) * image) / float(np.sqrt(1 - kept))
         moved = float(np.sqrt(aim)) * image + float(np.sqrt(max(1 - aim - sigma**2, 0.0))) * predicted
         return moved + float(sigma) * noise if sigma and noise is not None else moved
 
@@ -115,12 +128,13 @@ class GaussianDiffusion:
         *,
         steps: int | None = None,
         eta: float = 0.0,
+        bounds: tuple[float, float] | None = None,
         progress: Progress | None = None,
     ) -> torch.Tensor:
         """Images [n, 1, H, W] from ``start``: all T steps (``steps`` None, ancestral) or ``steps`` DDIM steps.
 
         ``noise()`` gives the next noise of the shape of ``start``; ``predict`` gets the step as one number [1], which
-        counts for all rows. ``progress`` advances by one at every step.
+        counts for all rows; ``bounds`` are those of :meth:`ddim_step`. ``progress`` advances by one at every step.
         """
         x = start
         chosen = self.steps(self.timesteps if steps is None else steps)
@@ -129,7 +143,7 @@ class GaussianDiffusion:
             if steps is None:
                 x = self.ancestral_step(x, predicted, t, noise() if t else x)
             else:
-                x = self.ddim_step(x, predicted, t, to, noise() if eta and to >= 0 else None, eta)
+                x = self.ddim_step(x, predicted, t, to, noise() if eta and to >= 0 else None, eta, bounds)
             if progress is not None:
                 progress.advance()
         return x

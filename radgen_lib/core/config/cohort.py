@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from radgen_lib.core.config.base import Block
+from radgen_lib.core.config.phantom import Phantom
 
 
 class Splits(Block):
@@ -16,15 +17,77 @@ class Splits(Block):
     repeats: Annotated[int, Field(ge=1, le=50, description="Times the grouped folds are drawn again")] = 5
     endpoint_folds: Annotated[int, Field(ge=2, le=20, description="Folds over patients without MRI, per endpoint")] = 5
     endpoint_repeats: Annotated[int, Field(ge=1, le=50, description="Times those folds are drawn again")] = 10
+    sites: Annotated[
+        dict[str, list[str]], Field(description="Groups of sites held out once each; the first part of a patient's id")
+    ] = {"AO_AR": ["AO", "AR"], "E2": ["E2"]}
+
+
+class Imaging(Block):
+    """Where DICOM series come from, and what is made of them."""
+
+    source: Annotated[
+        Literal["phantom", "idc", "nbia", "dicomweb", "folder"],
+        Field(description="idc: public bucket; nbia: TCIA's REST service; dicomweb: a PACS; folder: files at hand"),
+    ] = "idc"
+    collection: Annotated[str | None, Field(description="Collection of idc and nbia, e.g. tcga_brca")] = None
+    series: Annotated[
+        Literal["all", "papers", "dynamic"],
+        Field(description="all MR; the 187 series of the cGAN and CPDM papers; T1 dynamic series by description"),
+    ] = "dynamic"
+    location: Annotated[str | None, Field(description="Folder of `folder`, address of `dicomweb`")] = None
+    endpoint: Annotated[str | None, Field(description="Another S3 address than the public bucket's, for idc")] = None
+    patients: Annotated[list[str] | None, Field(description="Only these patients; null: all")] = None
+    shards: Annotated[int, Field(ge=1, le=500, description="Jobs that fetching and reading are divided into")] = 1
+    volume: Annotated[
+        list[int], Field(min_length=3, max_length=3, description="Slices, rows, columns of a volume for training")
+    ] = [32, 128, 128]
+    projection: Annotated[Literal["mean", "max"], Field(description="How slices become system B's image")] = "mean"
+    bias_correction: Annotated[bool, Field(description="N4 before anything is measured")] = False
+    registration: Annotated[
+        Literal["none", "rigid", "bspline"], Field(description="Post-contrast phases onto the pre-contrast one")
+    ] = "none"
+    nifti: Annotated[bool, Field(description="Write each volume as NIfTI too, for people")] = False
+    pseudonyms: Annotated[
+        bool, Field(description="Replace identifiers by keyed hashes (for files that are not public)")
+    ] = False
+
+
+class Omics(Block):
+    """Where molecular tables come from."""
+
+    source: Annotated[
+        Literal["phantom", "cbioportal", "folder"],
+        Field(description="cbioportal: a study by name; folder: a study folder at hand"),
+    ] = "cbioportal"
+    study: Annotated[str | None, Field(description="Study of cBioPortal, e.g. brca_tcga_pan_can_atlas_2018")] = None
+    location: Annotated[str | None, Field(description="Folder or tarball of `folder`")] = None
 
 
 class Cohort(Block):
     """One cohort; all cohorts run through the same rules."""
 
     kind: Annotated[
-        Literal["released"], Field(description="What the files are; `released`: what the authors of CPDM released")
+        Literal["released", "ingested"],
+        Field(description="released: what the authors of CPDM released; ingested: DICOM series and a molecular study"),
     ] = "released"
     max_excluded_share: Annotated[
         float, Field(ge=0, le=1, description="Stop when a larger share of image series is lost to faults of rows")
     ] = 0.2
     splits: Annotated[Splits, Field(description="Splits by patient")] = Splits()
+    imaging: Annotated[Imaging | None, Field(description="Image series of an ingested cohort")] = None
+    omics: Annotated[Omics | None, Field(description="Molecular study of an ingested cohort; null: none")] = None
+    clinical: Annotated[
+        str | None, Field(description="Clinical table (CSV, TSV or XLSX) beside or instead of the study's; null: none")
+    ] = None
+    phantom: Annotated[Phantom | None, Field(description="Sizes of a phantom cohort")] = None
+
+    @model_validator(mode="after")
+    def _blocks_agree(self) -> Cohort:
+        if self.kind == "released" and (self.imaging or self.omics or self.phantom):
+            raise ValueError("kind = 'released': takes no imaging, omics or phantom block. Allowed: kind: ingested")
+        if self.kind == "ingested" and self.imaging is None:
+            raise ValueError("kind = 'ingested': imaging is missing. Say where the series come from")
+        sources = {block.source for block in (self.imaging, self.omics) if block is not None}
+        if ("phantom" in sources) != (self.phantom is not None):
+            raise ValueError("phantom: a phantom block and a source `phantom` need each other")
+        return self

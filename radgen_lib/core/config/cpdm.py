@@ -182,7 +182,6 @@ class Adherence(Block):
 class Cpdm(Block):
     """System B: conditional diffusion of sagittal projections from omics."""
 
-    image_size: Annotated[Literal[128], Field(description="Pixels per side of the released projections")] = 128
     genes: Annotated[
         list[str], Field(min_length=1, description="Condition `genes15`; columns of the expression table")
     ] = list(GENES)

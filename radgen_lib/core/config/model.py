@@ -10,6 +10,7 @@ from radgen_lib.core.config.base import Block
 from radgen_lib.core.config.cohort import Cohort
 from radgen_lib.core.config.cpdm import Cpdm
 from radgen_lib.core.config.presets import PRESETS
+from radgen_lib.core.config.shipped import shipped_cohorts
 
 
 class Config(Block):
@@ -23,7 +24,7 @@ class Config(Block):
     ] = "demo"
     run: Annotated[
         list[str], Field(min_length=1, description="Cohorts that the named systems and `paper_tables` run on")
-    ] = ["tcga_brca_released"]
+    ] = ["phantom"]
     results: Annotated[str, Field(min_length=1, description="Folder of the results")] = "results"
     downloads: Annotated[str, Field(min_length=1, description="Folder of downloaded files")] = "data"
     resume: Annotated[
@@ -43,9 +44,7 @@ class Config(Block):
     deterministic: Annotated[
         bool, Field(description="Same bytes on a GPU too: no compile, no mixed precision (a CPU always gives the same)")
     ] = True
-    cohorts: Annotated[dict[str, Cohort], Field(min_length=1, description="Cohorts by name")] = {
-        "tcga_brca_released": Cohort()
-    }
+    cohorts: Annotated[dict[str, Cohort], Field(min_length=1, description="Cohorts by name")] = shipped_cohorts()
     cpdm: Annotated[Cpdm, Field(description="System B")] = Cpdm()
     presets: Annotated[
         dict[str, dict[str, Any]], Field(description="Values laid over the ones above, by preset name")

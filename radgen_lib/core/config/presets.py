@@ -14,9 +14,16 @@ _TINY_EDM = {
     "sampling_steps": 6,
 }
 
+_FEW_SPLITS = {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1}
+
 DEMO: dict[str, Any] = {
     "cohorts": {
-        "tcga_brca_released": {"splits": {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1}}
+        "phantom": {
+            "splits": _FEW_SPLITS,
+            "imaging": {"volume": [16, 64, 64]},
+            "phantom": {"patients": 24, "omics_only": 96, "shape": [16, 64, 64]},
+        },
+        "tcga_brca_released": {"splits": _FEW_SPLITS},
     },
     "cpdm": {
         "folds_per_job": "all",
@@ -44,7 +51,14 @@ DEMO: dict[str, Any] = {
     },
 }
 MINI: dict[str, Any] = {
-    "cohorts": DEMO["cohorts"],
+    "cohorts": {
+        "phantom": {
+            "splits": _FEW_SPLITS,
+            "imaging": {"volume": [8, 32, 32]},
+            "phantom": {"patients": 8, "omics_only": 48, "shape": [8, 32, 32], "genes": 100},
+        },
+        "tcga_brca_released": {"splits": _FEW_SPLITS},
+    },
     "cpdm": {
         **DEMO["cpdm"],
         "protocols": {
@@ -96,4 +110,13 @@ MINI: dict[str, Any] = {
         "adherence": {"permutations": 100},
     },
 }
-PRESETS: dict[str, dict[str, Any]] = {"mini": MINI, "demo": DEMO, "paper": {}}
+PROOF: dict[str, Any] = {
+    "cohorts": {
+        "phantom": {
+            "imaging": {"volume": [16, 64, 64], "shards": 8},
+            "phantom": {"patients": 300, "omics_only": 700, "shape": [16, 64, 64], "genes": 1000},
+        }
+    },
+    "cpdm": {"folds_per_job": "all"},
+}
+PRESETS: dict[str, dict[str, Any]] = {"mini": MINI, "demo": DEMO, "proof": PROOF, "paper": {}}

@@ -69,7 +69,7 @@ def test_paper_preset_has_the_published_sizes() -> None:
             {"cpdm": {"protocols": {"rigorous": {"fit_scope": "all"}}}},
             ["fit_scope = 'all'", "name of its own"],
         ),
-        ({"run": ["duke"]}, ["duke", "tcga_brca_released"]),
+        ({"run": ["nowhere"]}, ["nowhere", "tcga_brca_released"]),
         ({"preset": "huge"}, ["huge", "demo", "paper"]),
         ({"cohorts": {"tcga_brca_released": {"max_excluded_share": 2.0}}}, ["max_excluded_share = 2.0", "less than"]),
     ],

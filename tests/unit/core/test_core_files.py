@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radgen_lib.core.atomic import atomic_path, write_array, write_csv, write_json, write_table
+from radgen_lib.core.atomic import atomic_path, write_array, write_csv, write_json, write_parquet
 from radgen_lib.core.digest import code_digest, file_sha256, read_source, value_digest
 from radgen_lib.core.errors import data_error
 from radgen_lib.core.provenance import Card
@@ -33,7 +33,7 @@ def test_a_failed_write_leaves_the_earlier_file_and_no_rest(tmp_path: Path) -> N
 
 def test_tables_and_arrays_come_back_as_written(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": [1, 2], "b": [0.1, math.nan], "c": ["x", ""]})
-    write_table(tmp_path / "t.parquet", table)
+    write_parquet(tmp_path / "t.parquet", table)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
     write_csv(tmp_path / "t.csv", table)
     assert (tmp_path / "t.csv").read_bytes() == b"a,b,c\n1,0.1,x\n2,,\n"

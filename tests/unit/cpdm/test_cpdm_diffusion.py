@@ -148,3 +148,26 @@ def test_sampling_draws_only_the_noise_it_needs_and_advances():
     assert (len(draws), sum(steps)) == (29, 30)
     process.sample(lambda x, t: x, start, noise, steps=5, progress=Count("x", 5))
     assert (len(draws), sum(steps)) == (29, 35)
+
+
+def test_bounded_estimates_keep_a_wrong_noise_from_growing():
+    """With little of the image left an error of the noise is multiplied by 1 / sqrt(kept); bounds undo that."""
+    diffusion = GaussianDiffusion(1500, "linear")
+    start = torch.randn((4, 1, 8, 8), generator=torch.Generator().manual_seed(3))
+
+    def too_small(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        return 0.9 * x
+
+    free = diffusion.sample(too_small, start, lambda: start, steps=12)
+    held = diffusion.sample(too_small, start, lambda: start, steps=12, bounds=(0.0, 1.0))
+    assert free.abs().max() > 2
+    assert held.min() >= 0 and held.max() <= 1
+    # A perfect prediction of an image within the bounds is left alone.
+    image = torch.full((4, 1, 8, 8), 0.4)
+
+    def perfect(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        kept = float(diffusion.kept[int(time)])
+        return (x - kept**0.5 * image) / (1 - kept) ** 0.5
+
+    found = diffusion.sample(perfect, start, lambda: start, steps=12, bounds=(0.0, 1.0))
+    torch.testing.assert_close(found, image, atol=1e-4, rtol=0)
