@@ -1,4 +1,4 @@
-"""Prediction rows (B.TB) of one protocol."""
+"""Prediction rows (B.TB) of one protocol, and the scores behind them."""
 
 from radgen_lib.core.job import open_job
 
@@ -9,7 +9,7 @@ with open_job(snakemake) as card:
     from radgen_lib.core.config.cpdm import Prediction, Protocol
 
     job, params = snakemake, snakemake.params
-    rows = prediction_rows(
+    rows, scores = prediction_rows(
         read_tables(job.input),
         read_runs(params.runs, job.input),
         name=job.wildcards.protocol,
@@ -20,5 +20,6 @@ with open_job(snakemake) as card:
     )
     write_parquet(job.output.rows, rows)
     write_csv(job.output.csv, rows)
-    card.add(rows=len(rows))
+    write_parquet(job.output.predictions, scores)
+    card.add(rows=len(rows), predictions=len(scores))
     card.write(job.output.card)

@@ -1,4 +1,4 @@
-"""Survival rows (B.TC) and Kaplan-Meier curves (B.F2) of one protocol."""
+"""Survival rows (B.TC), Kaplan-Meier curves (B.F2) and the risks behind them, of one protocol."""
 
 from radgen_lib.core.job import open_job
 
@@ -13,7 +13,7 @@ with open_job(snakemake) as card:
 
     job, params = snakemake, snakemake.params
     tables, runs = read_tables(job.input), read_runs(params.runs, job.input)
-    rows, curves = survival_rows(
+    rows, curves, risks = survival_rows(
         tables,
         runs,
         name=job.wildcards.protocol,
@@ -33,8 +33,8 @@ with open_job(snakemake) as card:
         seed=params.seed,
     )
     rows = pd.concat([rows, clusters], ignore_index=True)
-    write_parquet(job.output.rows, rows)
+    for path, table in ((job.output.rows, rows), (job.output.curves, curves), (job.output.risks, risks)):
+        write_parquet(path, table)
     write_csv(job.output.csv, rows)
-    write_parquet(job.output.curves, curves)
-    card.add(rows=len(rows))
+    card.add(rows=len(rows), risks=len(risks))
     card.write(job.output.card)

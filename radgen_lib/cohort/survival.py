@@ -21,10 +21,10 @@ def read_survival(primary: Path, check: Path, selection: Selection) -> pd.DataFr
     """Survival indexed by patient: os_days (calendar days, > 0) and os_event (1 death, 0 censored).
 
     ``primary`` is the 1,101-row table that the authors' survival scripts read; its column OS_MONTHS holds months x 30,
-    which is brought to calendar days (:data:`DAY_RATIO`; orders of patients do not change). Times that are missing, zero or negative and unknown status codes become rows of the selection
-    table; there is no fallback, so a patient is never given a time of another definition. ``check`` is the authors'
-    second table (calendar days); a patient on whom the two differ is kept as in ``primary`` and named in the
-    selection table (step "survival check").
+    which is brought to calendar days (:data:`DAY_RATIO`; orders of patients do not change). Times that are missing,
+    zero or negative and unknown status codes become rows of the selection table; there is no fallback, so a patient is
+    never given a time of another definition. ``check`` is the authors' second table (calendar days); a patient on whom
+    the two differ is kept as in ``primary`` and named in the selection table (step "survival check").
     """
     table = read_table(primary, required=["ID", "OS_STATUS", "OS_MONTHS"])
     kept = keep_first(table, selection, step="survival", unit="patient", source=primary, fault=_fault)
