@@ -60,7 +60,7 @@ wildcard_constraints:
     condition="genes15|factors17",
     generator="|".join(CONFIG.cpdm.generators),
     chunk=r"[\w-]+",
-    source=r"[A-Za-z0-9_-]+",
+    source="|".join(SOURCES),
 
 
 include: "rules/sources.smk"

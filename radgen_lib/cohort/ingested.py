@@ -50,7 +50,7 @@ def read_ingested(shards: Sequence[Path], omics: Path, *, genes: Sequence[str], 
     patients = _patient_table(genes15, series, omics, selection)
     check_patients(patients)
     read = [pd.read_parquet(folder / "selection.parquet") for folder in (*shards, omics)]
-    decisions = pd.concat([*read, selection.frame()], ignore_index=True)
+    decisions = pd.concat([*read, selection.frame()], ignore_index=True).astype({"kept": bool})
     factors = pd.DataFrame({"patient": pd.Series(dtype=object), **{name: pd.Series(dtype=float) for name in FACTORS}})
     return ReleasedCohort(patients, series, decisions, genes15, factors, images)
 

@@ -64,7 +64,7 @@ def gather_data(
         parts["selection"] = pd.concat([parts["selection"], pd.read_parquet(omics / "selection.parquet")])
     return DataFacts(
         cohort, preset, parts["ledgers"], parts["series"], parts["phases"], parts["masks"],
-        parts["selection"].reset_index(drop=True), _sheets(files["sheets"]), omics, settings,
+        parts["selection"].reset_index(drop=True).astype({"kept": bool}), _sheets(files["sheets"]), omics, settings,
     )  # fmt: skip
 
 
@@ -74,12 +74,15 @@ def _joined(paths: Iterable[str]) -> pd.DataFrame:
 
 
 def _sheets(paths: Iterable[str]) -> dict[str, bytes]:
-    """The first contact sheets, in the order of shards and names."""
-    found: dict[str, bytes] = {}
+    """The first contact sheets: first post-contrast phases before the others, in the order of shards and names."""
+    listed = []
     for path in paths:
         with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist())[: SHEETS - len(found)]:
-                found[Path(name).stem] = archive.read(name)
+            listed += [(not name.endswith("_post1.jpg"), path, name) for name in sorted(archive.namelist())]
+    found: dict[str, bytes] = {}
+    for _, path, name in sorted(listed)[:SHEETS]:
+        with zipfile.ZipFile(path) as archive:
+            found[Path(name).stem] = archive.read(name)
     return found
 
 

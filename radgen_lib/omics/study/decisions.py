@@ -1,0 +1,91 @@
+"""Every rule that turns a molecular study into tables, and the log of where each of them was applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+DECISION_COLUMNS = ("step", "table", "item", "decision", "reason", "count")
+DAYS_PER_MONTH = 30.4375
+MISSING_CELLS = frozenset({
+    "", "NA", "na", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", ".", "-",
+    "[Not Available]", "[Not Applicable]", "[Unknown]", "[Not Evaluated]",
+})  # fmt: skip
+# A linear RSEM matrix reaches 1e5 and more; no log2 scale of a transcript exceeds 2^30 copies.
+LOG_CEILING = 30.0
+BETA_EDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may choose; everything else is one rule for all studies (see :func:`rules`).
+
+    ``genes``: genes of the tensor that all omics have, or all genes with NaN where an omic lacks one.
+    ``copy_number``: the kind of copy number that is preferred where a study has several.
+    ``methylation``: mean beta in [0, 1], or mean of M = log2(beta / (1 - beta)) (Du et al. 2010).
+    ``probes``: all probes given of a gene, or only those that the file describes as promoter.
+    ``max_missing``: a gene of an omic is left out when a larger share of its patients is missing.
+    """
+
+    genes: Literal["intersection", "union"] = "intersection"
+    copy_number: Literal["log2", "discrete"] = "log2"
+    methylation: Literal["beta", "m_value"] = "beta"
+    probes: Literal["all", "promoter"] = "all"
+    max_missing: float = 0.5
+
+
+class Decisions:
+    """Collects decisions in the order in which they are taken; tables are named without their folder."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[str, str, str, str, str, int]] = []
+
+    def add(
+        self, step: str, table: str | Path, item: object, decision: str, reason: str = "", *, count: int = 1
+    ) -> None:
+        """Record one decision on ``item`` of ``table``; ``count`` is the number of cells, rows or files it concerns."""
+        name = table.name if isinstance(table, Path) else table
+        self._rows.append((step, name, str(item), decision, reason, count))
+
+    def extend(self, step: str, table: str | Path, faults: list[tuple[str, str, str]], *, most: int = 50) -> None:
+        """Record faults (item, decision, reason): the first ``most`` as rows, the rest as one row."""
+        for item, decision, reason in faults[:most]:
+            self.add(step, table, item, decision, reason)
+        if left := faults[most:]:
+            self.add(step, table, "further ones", left[0][1], f"as {left[0][2]!r} and alike", count=len(left))
+
+    def frame(self) -> pd.DataFrame:
+        """All decisions: step, table, item, decision, reason, count."""
+        return pd.DataFrame(self._rows, columns=list(DECISION_COLUMNS)).astype({"count": "int64"})
+
+
+def rules(choices: Choices) -> list[tuple[str, str, str]]:
+    """The rules (step, rule, reason) that hold for a study; they open its decision log."""
+    union = choices.genes == "union"
+    return [
+        ("sample", "one sample a patient: primary before recurrent before metastatic; then the first name",
+         "patients, not samples, are the unit of every analysis"),
+        ("sample", "normal tissue and cell lines are left out", "the tables describe tumours"),
+        ("gene", "a withdrawn symbol becomes the current HGNC symbol unless the Entrez id disagrees",
+         "one gene has one name in all tables"),
+        ("gene", "of rows of one gene the one with fewest missing cells is kept, then the one of highest variance",
+         "a mean of rows would have values that nobody measured"),
+        ("gene", f"a gene missing in more than {choices.max_missing:g} of an omic's patients is left out",
+         "a factor model would learn the imputation"),
+        ("gene", "genes of the tensor: " + ("any omic has them, NaN elsewhere" if union else "all omics have them"),
+         f"choice genes = {choices.genes}"),
+        ("patient", "patients of the tensor: any omic has them, NaN elsewhere", "missing blocks are kept as missing"),
+        ("missing", "empty, NA, NaN, null and alike are missing; infinities are missing too", "no number is made up"),
+        ("expression", "log2(x + 1), x below 0 counts as 0; no transform when no value exceeds 30",
+         "RSEM is linear; values that small are logarithms already"),
+        ("copy_number", f"{choices.copy_number} preferred where a study has several", "choice copy_number"),
+        ("methylation", f"{choices.methylation}: mean over {choices.probes} probes of a gene, missing ones left out",
+         "the papers state no rule for several probes (PROTOCOLS 1.3)"),
+        ("mutation", "1: any non-silent variant; 0: sequenced and none; NaN: not sequenced",
+         "the papers' rule for driver genes"),
+        ("survival", f"days = months x {DAYS_PER_MONTH}; a time that is not above 0 is missing with its status",
+         "both or neither, so that no patient is censored at nothing"),
+    ]  # fmt: skip
