@@ -60,6 +60,7 @@ rule prediction:
     output:
         rows=update(f"{ROWS}/prediction.parquet"),
         csv=update(f"{ROWS}/prediction.csv"),
+        predictions=update(f"{ROWS}/predictions.parquet"),
         card=update(f"{ROWS}/prediction.card.json"),
     log:
         "logs/prediction/{cohort}-{protocol}.log",

@@ -13,6 +13,7 @@ rule survival:
     output:
         rows=update(f"{ROWS}/survival.parquet"),
         csv=update(f"{ROWS}/survival.csv"),
+        risks=update(f"{ROWS}/risks.parquet"),
         curves=update(f"{ROWS}/kaplan_meier.parquet"),
         card=update(f"{ROWS}/survival.card.json"),
     log:

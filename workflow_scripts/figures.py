@@ -11,19 +11,12 @@ with open_job(snakemake):
     from radgen_lib.core.atomic import write_bytes
     from radgen_lib.reporting.assemble import Material, make_figures
     from radgen_lib.reporting.facts import RunFacts
-    from radgen_lib.reporting.gather import gather_rows
+    from radgen_lib.reporting.gather import gather_rows, per_protocol
 
     job, config = snakemake, snakemake.params.config
     root = Path(job.output[0]).parent.parent
     given = dict(job.input.items())
     names = list(job.params.runs)
-    files = {
-        key: {
-            name: [given[f"{key}_{name}"]] if isinstance(given[f"{key}_{name}"], str) else list(given[f"{key}_{name}"])
-            for name in names
-        }
-        for key in ("samples", "index", "features", "training")
-    }
     material = Material(
         rows=gather_rows(given["rows"], root),
         selection=pd.read_parquet(given["selection"]),
@@ -31,10 +24,10 @@ with open_job(snakemake):
         series=pd.read_parquet(given["series"]),
         images=np.load(given["images"], mmap_mode="r"),
         runs=job.params.runs,
-        samples=files["samples"],
-        indexes=files["index"],
-        features=files["features"],
-        training=files["training"],
+        samples=per_protocol(given, "samples", names),
+        indexes=per_protocol(given, "index", names),
+        features=per_protocol(given, "features", names),
+        training=per_protocol(given, "training", names),
         curves={name: pd.read_parquet(given[f"curves_{name}"]) for name in names},
         pairs={name: pd.read_parquet(given[f"pairs_{name}"]) for name in names},
     )

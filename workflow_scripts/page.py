@@ -35,5 +35,6 @@ with open_job(snakemake):
         facts=facts,
     )
     write_text(job.output.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    cards = [model_card(json.loads(Path(path).read_text())) for path in job.input.models]
+    whose = "phantom" if facts.is_phantom else "released" if facts.is_released else "ingested"
+    cards = [model_card(json.loads(Path(path).read_text()), cohort=whose) for path in job.input.models]
     write_text(job.output.models, "\n\n---\n\n".join(cards))

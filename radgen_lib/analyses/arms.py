@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,6 +93,25 @@ def arms_of(generators: list[str], primary: str) -> list[Arm]:
     arms += [Arm("synthetic", g, "synthetic") for g in others]
     arms += [Arm("shuffled", primary, "shuffled")]
     return arms + [Arm(name, name, "synthetic") for name in CONTROLS]
+
+
+def sample_note(patients: pd.DataFrame, drawn: Iterable[str]) -> str:
+    """How ``drawn`` came from the patients who have the condition but no MRI; "" when they are all of them.
+
+    The draw is :func:`radgen_lib.generators.sampling.choose_others`: labelled patients first, so no random sample.
+    patients: patient, n_images, has_genes15.
+    """
+    everyone = set(patients.loc[(patients["n_images"] == 0) & patients["has_genes15"], "patient"])
+    taken = everyone & set(drawn)
+    if len(taken) == len(everyone):
+        return ""
+    return f"sample of {len(taken)} of {len(everyone)} patients without MRI, drawn to hold the labelled ones"
+
+
+def drawn_patients(material: Material, generator: str) -> list[str]:
+    """Patients without MRI who were given synthetic images by ``generator``, in any fold."""
+    tables = [table for (name, kind, _), table in material.samples.items() if (name, kind) == (generator, "synthetic")]
+    return sorted({str(patient) for table in tables for patient in table.index})
 
 
 def source_fold(material: Material, primary: str) -> str | None:

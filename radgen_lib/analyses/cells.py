@@ -17,6 +17,8 @@ ITEM = "B.TB"
 MINIMUM_TESTED = 3
 HOLDOUT_SHARE = 0.1
 CIRCULAR = "label is a function of the condition (B-W10); the 15 genes were chosen by survival"
+# The published model answers the published number of this endpoint under every protocol, whatever its primary one.
+PUBLISHED_GENERATOR, PUBLISHED_TASK = "cpdm", "subgroup"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,13 @@ class Cell:
     def searched(self, prediction: Prediction) -> bool:
         """Whether settings are searched here (and generators beside the primary one are evaluated)."""
         return self.task in prediction.primary_tasks and self.classifier in prediction.primary_classifiers
+
+    def evaluated(self, setting: Setting, generators: list[str]) -> list[str]:
+        """Generators whose synthetic arm is evaluated here: all where settings are searched, else the needed ones."""
+        if self.searched(setting.prediction):
+            return generators
+        wanted = {setting.protocol.primary, *([PUBLISHED_GENERATOR] if self.task == PUBLISHED_TASK else [])}
+        return [name for name in generators if name in wanted]
 
 
 def partitions(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from radgen_lib.analyses.arms import sample_note
 from radgen_lib.analyses.resampling import banded, patient_weights
 from radgen_lib.analyses.runs import Run, extractor_columns, featured_runs
 from radgen_lib.core.rows import result_frame, result_row
@@ -33,6 +34,7 @@ def cluster_rows(
             "extractor": "radiomics", "task": TASK, "model": "pca",
         }  # fmt: skip
         points, labels = _points(table, patients)
+        keys["note"] = sample_note(patients, table.loc[table["kind"] == "synthetic", "patient"])
         if min((labels == 0).sum(), (labels == 1).sum()) < FEWEST:
             reason = f"fewer than {FEWEST} patients with synthetic images in a subgroup"
             rows.append(result_row(**keys, metric="cluster_silhouette", n=len(labels), reason=reason))
@@ -84,7 +86,8 @@ def _scored(
     null = np.array([silhouette(distance, rng.permutation(labels)).mean() for _ in range(permutations)])
     p = (1 + (null >= scores.mean()).sum()) / (1 + permutations)
     events = int((labels == 1).sum())
-    common = {**keys, "note": "components were fitted on the patients they show"}
+    fitted = "components were fitted on the patients they show"
+    common = {**keys, "note": "; ".join(text for text in (fitted, keys["note"]) if text)}
     return [
         result_row(**common, **found, metric="cluster_silhouette", events=events),
         result_row(

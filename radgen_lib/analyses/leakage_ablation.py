@@ -21,6 +21,7 @@ UNITS = ("image", "patient", "site")
 SCOPES = ("all", "train")
 HONEST = ("patient", "train")
 TASKS = ("er", "mut_TP53")
+NO_FOLDS = "the splits of this cohort have no such folds"
 Row = dict[str, Any]
 Folds = list[list[np.ndarray]]
 
@@ -64,7 +65,8 @@ def leakage_rows(
         (unit, scope): copy_errors(images, real_features, condition, folds[unit], scope)
         for unit, scope in product(UNITS, SCOPES)
     }
-    keys = {"item": ITEM, "task": "image", "condition": condition_name, "model": "nearest_patient_copy", "arm": "copy"}
+    keys = {"item": ITEM, "task": "image", "condition": condition_name, "model": "nearest_patient_copy"}
+    keys["arm"] = "nearest_copy"  # not the arm `copy` of B.TD, which is another image of the same patient
     rows += _compared(copied, keys, "mse", draws=draws, seed=seed)
     return result_frame(rows)
 
@@ -105,6 +107,8 @@ def logistic_scores(
     names, _ = finite_columns(extractor_columns(real_features, "radiomics"), real_features)
     table = real_features.merge(patients[["patient", task]].dropna(), on="patient").sort_values("image_index")
     found = []
+    if not folds:
+        return NO_FOLDS
     for fold in (f for repeat in folds for f in repeat):
         train, test = _train_test(table, fold)
         y = train[task].to_numpy(dtype=int)
@@ -119,6 +123,8 @@ def logistic_scores(
         centre, scale = score_scale(seen)  # folds differ in prevalence: pooled raw scores lean below one half
         score = (score - centre) / scale
         found.append(test[["image_index", "patient", task]].assign(score=score))
+    if not found:
+        return "no labelled image is in a test part"
     mean = pd.concat(found).groupby(["image_index", "patient"], sort=True)[[task, "score"]].mean().reset_index()
     return Measured(mean["patient"].to_numpy(dtype=str), mean[task].to_numpy(dtype=int), mean["score"].to_numpy())
 
@@ -138,8 +144,14 @@ def copy_errors(
     table = table.sort_values("image_index")
     real = unit_images(images, clamp=True)
     found = []
+    if not folds:
+        return NO_FOLDS
     for fold in (f for repeat in folds for f in repeat):
         train, test = _train_test(table, fold)
+        if train.empty:
+            return "a training part holds no image of a patient with the condition"
+        if test.empty:
+            continue
         reference = values if scope == "all" else values.loc[np.sort(train["patient"].unique())]
         scale = reference.std(ddof=1).replace(0.0, 1.0)
         z = (values - reference.mean()) / scale
@@ -148,6 +160,8 @@ def copy_errors(
         copied = train["image_index"].to_numpy()[nearest]
         error = ((real[test["image_index"].to_numpy()] - real[copied]) ** 2).mean(axis=(1, 2))
         found.append(test.assign(error=error))
+    if not found:
+        return "no image of a patient with the condition is in a test part"
     mean = pd.concat(found).groupby(["image_index", "patient"], sort=True)["error"].mean().reset_index()
     return Measured(mean["patient"].to_numpy(dtype=str), np.zeros(len(mean), dtype=int), mean["error"].to_numpy())
 

@@ -19,6 +19,12 @@ from radgen_lib.core.config.cpdm import Prediction, Protocol
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import derive_seed
 
+SCORE_COLUMNS = (
+    "condition", "extractor", "task", "model", "design", "arm", "generator", "repeat", "fold", "patient", "y", "score",
+    "threshold", "centre", "scale",
+)  # fmt: skip
+CellFound = tuple[list[Row], list[pd.DataFrame]]
+
 
 def prediction_rows(
     tables: Tables,
@@ -29,13 +35,16 @@ def prediction_rows(
     prediction: Prediction,
     seed: int,
     threads: int = 1,
-) -> pd.DataFrame:
-    """Rows of B.TB for protocol ``name``: every task, classifier, extractor and arm of every condition.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of B.TB for protocol ``name``, every task, classifier, extractor and arm of every condition; and scores.
 
     Under ``evaluation: nested_cv`` scores are out-of-fold with patient bootstrap intervals: tested on real images, in
     the grouped folds whose generators never saw the tested patients, and on synthetic images, in the endpoint folds.
     Under ``holdout10`` the value is the mean over random 10 % tests. Rows "a minus b" compare arms on the same
     patients. ``threads`` runs that many cells side by side; the rows do not depend on it.
+
+    The second table (columns :data:`SCORE_COLUMNS`) holds each test patient's score in each fold, from which the rows
+    can be computed again: ``(score - centre) / scale`` is on one scale over folds, likewise ``threshold``.
     """
     runs = list(runs)
     setting = Setting(name, protocol, prediction, seed)
@@ -52,9 +61,12 @@ def prediction_rows(
             continue
         material = sets.gather(tables, featured, condition, extractor)
         jobs += [(material, list(featured), cell) for cell in cells]
-    for found in _in_parallel(setting, tables, jobs, threads):
+    scores = []
+    for found, predicted in _in_parallel(setting, tables, jobs, threads):
         rows += found
-    return result_frame(rows)
+        scores += predicted
+    joined = pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=list(SCORE_COLUMNS))
+    return result_frame(rows), joined[list(SCORE_COLUMNS)]
 
 
 def _cells(setting: Setting, condition: str, extractor: str) -> list[Cell]:
@@ -86,7 +98,7 @@ def _reasons(setting: Setting, cells: list[Cell], reason: str) -> list[Row]:
 
 def _in_parallel(
     setting: Setting, tables: Tables, jobs: list[tuple[Material, list[str], Cell]], threads: int
-) -> list[list[Row]]:
+) -> list[CellFound]:
     if threads == 1 or len(jobs) < 2:
         return [cell_rows(setting, tables, *job) for job in jobs]
     from joblib import Parallel, delayed
@@ -94,14 +106,12 @@ def _in_parallel(
     return list(Parallel(n_jobs=threads)(delayed(cell_rows)(setting, tables, *job) for job in jobs))
 
 
-def cell_rows(setting: Setting, tables: Tables, material: Material, generators: list[str], cell: Cell) -> list[Row]:
-    """Rows of all arms of one cell, and of their differences."""
-    labels = tables.labels(cell.task)
+def cell_rows(setting: Setting, tables: Tables, material: Material, generators: list[str], cell: Cell) -> CellFound:
+    """Rows of all arms of one cell and of their differences, and the scores behind them (SCORE_COLUMNS)."""
+    labels, primary = tables.labels(cell.task), setting.protocol.primary
     keys = cell.keys(setting)
     parts, reason = partitions(setting, tables, material, cell, labels)
-    arms = sets.arms_of(generators, setting.protocol.primary)
-    if not cell.searched(setting.prediction):
-        arms = [a for a in arms if a.name != "synthetic" or a.generator == setting.protocol.primary]
+    arms = sets.arms_of(cell.evaluated(setting, generators), primary)
     rows: list[Row] = []
     predicted: dict[tuple[str, str], pd.DataFrame] = {}
     for arm in arms:
@@ -111,9 +121,24 @@ def cell_rows(setting: Setting, tables: Tables, material: Material, generators: 
             rows.append(result_row(**arm_keys, metric="auroc", reason=found))
         else:
             predicted[arm.name, arm.generator] = found
+    named = {name: keys[name] for name in ("condition", "extractor", "task", "model", "design")}
+    scores = [table.assign(**named, arm=arm, generator=generator) for (arm, generator), table in predicted.items()]
     if setting.protocol.evaluation == "holdout10":
-        return rows + _holdout_rows(setting, predicted, keys)
-    return rows + _out_of_fold_rows(setting, predicted, keys)
+        pool = labels.loc[sorted({p for part in parts for p in (*part.train, *part.test)})]
+        rows += _holdout_rows(setting, predicted, keys, pool)
+    else:
+        rows += _out_of_fold_rows(setting, predicted, keys)
+    return _with_sample(rows, sets.sample_note(tables.patients, sets.drawn_patients(material, primary))), scores
+
+
+def _with_sample(rows: list[Row], sample: str) -> list[Row]:
+    """Rows with ``sample`` in the note; those of real images alone use no patient without MRI and stay as they are."""
+    return [
+        row
+        if row["arm"] == "real" or row["reason"]
+        else {**row, "note": "; ".join(filter(None, (row["note"], sample)))}
+        for row in rows
+    ]
 
 
 def _predict(
@@ -138,14 +163,18 @@ def _predict(
         scored = fit_score(cell.classifier, fit, options, seed)
         columns = {"patient": fit.test_patients, "y": fit.test_y, "score": scored.score}
         scale = {"threshold": scored.threshold, "centre": scored.centre, "scale": scored.scale}
-        tables.append(pd.DataFrame(columns).assign(repeat=part.repeat, **scale))
+        tables.append(pd.DataFrame(columns).assign(repeat=part.repeat, fold=part.fold, **scale))
     return pd.concat(tables, ignore_index=True)
 
 
 def _contrasts(predicted: dict[tuple[str, str], pd.DataFrame]) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    """Pairs of arms to compare; every generator's synthetic arm against each control."""
+    """Pairs of arms to compare: every generator's synthetic arm against each control, and against its own shuffled."""
     return [
-        (a, b) for first, second in CONTRASTS for a in predicted for b in predicted if (a[0], b[0]) == (first, second)
+        (a, b)
+        for first, second in CONTRASTS
+        for a in predicted
+        for b in predicted
+        if (a[0], b[0]) == (first, second) and (second != "shuffled" or a[1] == b[1])
     ]
 
 
@@ -167,24 +196,32 @@ def _out_of_fold_rows(
     return rows
 
 
-def _holdout_rows(setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, Any]) -> list[Row]:
-    what = f"random {HOLDOUT_SHARE:.0%} tests"
+def _holdout_rows(
+    setting: Setting, predicted: dict[tuple[str, str], pd.DataFrame], keys: dict[str, Any], pool: pd.Series
+) -> list[Row]:
+    """Mean and spread over random tests; ``n`` and ``events`` are those of one test. pool: labels of whom they drew."""
     scores = {
         key: scoring.holdout_scores(table, threshold_from=setting.protocol.threshold_from)
         for key, table in predicted.items()
     }
     rows: list[Row] = []
     for (arm, generator), table in scores.items():
-        people = predicted[arm, generator].drop_duplicates("patient")
-        counts = {"n": len(people), "events": int(people["y"].sum())}
-        note = "; ".join(t for t in (f"about {table['tested'].mean():.0f} patients a test", keys["note"]) if t)
-        arm_keys = {**keys, "arm": arm, "generator": generator, "note": note}
+        counts, what, told = _tests(predicted[arm, generator], pool, keys["note"])
+        arm_keys = {**keys, "arm": arm, "generator": generator, "note": told}
         for metric in ("auroc", "average_precision", "auprc_trapz", "f1"):
             rows.append(scoring.spread_row(table[metric].to_numpy(), metric, arm_keys, **counts, what=what))
     for a, b in _contrasts(predicted):
-        people = predicted[a].drop_duplicates("patient")
         difference = (scores[a]["auroc"] - scores[b]["auroc"]).to_numpy()
-        pair = {**keys, "arm": f"{a[0]} minus {b[0]}", "generator": a[1]}
-        counts = {"n": len(people), "events": int(people["y"].sum())}
+        counts, what, told = _tests(predicted[a], pool, keys["note"])
+        pair = {**keys, "arm": f"{a[0]} minus {b[0]}", "generator": a[1], "note": told}
         rows.append(scoring.spread_row(difference, "auroc_difference", pair, **counts, what=what))
     return rows
+
+
+def _tests(predicted: pd.DataFrame, pool: pd.Series, note: str) -> tuple[dict[str, int], str, str]:
+    """Counts of one random test, the name of the tests, and the note that says both."""
+    by_test = predicted.groupby("repeat")["y"]
+    drawn_from = (len(pool), int(pool.sum()))
+    counts, told = scoring.drawn_tests(by_test.size().to_numpy(), by_test.sum().to_numpy(), drawn_from, "positives")
+    what = f"random {HOLDOUT_SHARE:.0%} tests of {counts['n']} patients each"
+    return counts, what, "; ".join(text for text in (told, note) if text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import make_rng
 
 ITEM = "B.TD"
-TEST_IMAGES = (1, 16, 24, 33)
+# The published single split among the 58 released projections: index of each test image, and its patient.
+RELEASED_TESTS = {1: "TCGA-AO-A03M", 16: "TCGA-AO-A12E", 24: "TCGA-AO-A12G", 33: "TCGA-AR-A1AX"}
+NOT_RELEASED = "needs the released projections, of which {patient} is image {index}; this cohort has other images"
 NOISE_DRAWS = 20
 Row = dict[str, Any]
 
@@ -29,7 +31,7 @@ def reference_rows(
     name: str,
     clamp: bool,
     seed: int,
-    test_images: tuple[int, ...] = TEST_IMAGES,
+    test_images: Mapping[int, str] = RELEASED_TESTS,
 ) -> pd.DataFrame:
     """Rows of B.TD, ``task`` = the patient of the test image, ``arm`` = the reference.
 
@@ -37,20 +39,22 @@ def reference_rows(
     image of anybody else), mean_image (mean training image), noise (uniform), model (a generator's draws).
 
     images: uint8 [n, H, W]; series: image_index, patient, one row a usable image. References are images outside
-    ``test_images`` (the published single split); a test image that is not in ``series`` is a row with the reason.
-    Generators appear in every design in which the test image was held out.
+    ``test_images`` (the published single split: index and patient). Where the image of that index is missing or shows
+    someone else, as in every cohort but the released one, a row says so. Generators appear in every design in which
+    the test image was held out.
     """
     rows: list[Row] = []
     owner = series.set_index("image_index")["patient"]
-    for index in test_images:
-        if index in owner.index:
-            rows += _one_image(images, owner, index, test_images, name=name, seed=seed)
+    there = tuple(index for index, patient in test_images.items() if owner.get(index) == patient)
+    for index, patient in test_images.items():
+        if index in there:
+            rows += _one_image(images, owner, index, there, name=name, seed=seed)
         else:
-            absent: Row = {"item": ITEM, "protocol": name, "task": f"image {index}", "metric": "pixelrow_frechet"}
-            rows.append(result_row(**absent, reason="the cohort has no such image, or could not use it"))
+            absent: Row = {"item": ITEM, "protocol": name, "task": patient, "metric": "pixelrow_frechet"}
+            rows.append(result_row(**absent, reason=NOT_RELEASED.format(patient=patient, index=index)))
     parts: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for run in runs:
-        table = pair_table(images, run, splits[splits["image_index"].isin(test_images)], clamp=clamp)
+    for run in runs if there else ():
+        table = pair_table(images, run, splits[splits["image_index"].isin(there)], clamp=clamp)
         parts.setdefault((run.condition, run.generator), []).append(table)
     for (condition, generator), tables in parts.items():
         keys = {"item": ITEM, "protocol": name, "condition": condition, "generator": generator, "arm": "model"}

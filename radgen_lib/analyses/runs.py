@@ -13,7 +13,7 @@ from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.errors import DataError
 
 # Under B-W10 this stands on every row that images made from the 15 genes enter, whatever the endpoint.
-SELECTED_GENES = "the 15 genes were chosen by survival of these patients (B-W10)"
+SELECTED_GENES = "the 15 genes were chosen by survival of TCGA-BRCA patients (B-W10)"
 EXTRACTORS = ("radiomics", "vgg16", "resnet50", "inception", "radimagenet")
 _FOLD_NAMES = (
     ("published_split", re.compile(r"split")),

@@ -122,6 +122,21 @@ def holdout_scores(predictions: pd.DataFrame, *, threshold_from: str) -> pd.Data
     return pd.DataFrame(rows).set_index("repeat")
 
 
+def drawn_tests(sizes: np.ndarray, events: np.ndarray, pool: tuple[int, int], what: str) -> tuple[dict[str, int], str]:
+    """Fields ``n`` and ``events`` of rows over random tests (means over the tests), and where the tests come from.
+
+    sizes, events: patients and ``what`` (positives, deaths) of each test; pool: those whom the tests were drawn from.
+    Tests drawn from one pool share patients, so neither their sum nor their union is a number of patients tested
+    independently.
+    """
+    size, hits = float(np.mean(sizes)), float(np.mean(events))
+    note = (
+        f"{len(sizes)} draws of {size:.3g} patients, {hits:.3g} {what} each, from {pool[0]} patients "
+        f"({pool[1]} {what}); n counts one draw"
+    )
+    return {"n": round(size), "events": round(hits)}, note
+
+
 def spread_row(values: np.ndarray, metric: str, keys: dict[str, Any], *, n: int, events: int, what: str) -> Row:
     """Mean over repeated values with their spread; a row with a reason when none is a number."""
     if not np.isfinite(values).any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from radgen_lib.analyses import arms as sets
@@ -32,6 +33,14 @@ CONTRASTS = (
     ("synthetic", "condition"), ("synthetic", "untrained"), ("synthetic", "shuffled"), ("synthetic", "noise"),
     ("synthetic", "clinical"), ("clinical+synthetic", "clinical"),
 )  # fmt: skip
+CURVE_COLUMNS = (
+    "condition", "generator", "extractor", "task", "arm", "group", "time", "survival", "low", "high", "at_risk",
+)  # fmt: skip
+RISK_COLUMNS = (
+    "condition", "extractor", "task", "model", "design", "arm", "generator", "part", "repeat", "fold", "patient",
+    "time", "event", "risk", "above",
+)  # fmt: skip
+TaskFound = tuple[list[Row], list[pd.DataFrame], list[pd.DataFrame]]
 
 
 def survival_rows(
@@ -44,19 +53,22 @@ def survival_rows(
     seed: int,
     draws: int,
     holdouts: int = 20,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of B.TC for protocol ``name``, and Kaplan-Meier curves of the out-of-fold risk groups.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Rows of B.TC for protocol ``name``, Kaplan-Meier curves of the out-of-fold risk groups, and the risks.
 
     Under ``nested_cv``: Harrell's and Uno's C of out-of-fold risks (standardised by their training fold, averaged over
     repeats), the log-rank p of groups split at the training median, and paired differences between arms. Under
     ``holdout10``: C-index of training and test parts over random 80/20 splits, as published.
-    The curves' columns: condition, generator, extractor, task, arm, group, time, survival, low, high, at_risk.
+    The curves' columns are :data:`CURVE_COLUMNS`. The risks' columns are :data:`RISK_COLUMNS`, a row for each patient
+    in each part of each fold or split: ``risk`` is the linear predictor, out of fold in SD of its training part;
+    ``above`` its distance from the training median (out of fold only), whose mean over repeats makes the risk group.
     """
     runs = list(runs)
     setting = SurvivalSetting(name, protocol, survival, seed, draws, holdouts)
     missing, by_run = missing_extractors(runs), featured_runs(runs)
     rows: list[Row] = []
     curves: list[pd.DataFrame] = []
+    risks: list[pd.DataFrame] = []
     for condition in protocol.conditions:
         featured = {g: t for (c, g), t in by_run.items() if c == condition}
         for extractor in known_extractors(runs):
@@ -65,29 +77,20 @@ def survival_rows(
                     "item": ITEM, "protocol": name, "condition": condition, "extractor": extractor, "task": task,
                     "model": "cox", "note": selection_note(protocol, condition),
                 }  # fmt: skip
-                found, curve = _task_rows(setting, tables, featured, keys, missing.get(extractor, ""))
+                found, curve, risk = _task_rows(setting, tables, featured, keys, missing.get(extractor, ""))
                 rows += found
                 curves += curve
-    columns = [
-        "condition",
-        "generator",
-        "extractor",
-        "task",
-        "arm",
-        "group",
-        "time",
-        "survival",
-        "low",
-        "high",
-        "at_risk",
-    ]
-    joined = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
-    return result_frame(rows), joined[columns]
+                risks += risk
+    return result_frame(rows), _joined(curves, CURVE_COLUMNS), _joined(risks, RISK_COLUMNS)
+
+
+def _joined(parts: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True)[list(columns)] if parts else pd.DataFrame(columns=list(columns))
 
 
 def _task_rows(
     setting: SurvivalSetting, tables: Tables, featured: dict[str, pd.DataFrame], keys: dict[str, Any], missing: str
-) -> tuple[list[Row], list[pd.DataFrame]]:
+) -> TaskFound:
     primary = setting.protocol.primary
     arms, source = ({}, "") if missing else covariates(
         tables, featured, keys["condition"], keys["extractor"], setting.protocol
@@ -100,12 +103,15 @@ def _task_rows(
         reason = few_deaths(outcome)
     if reason:
         row = {**keys, "arm": "synthetic", "generator": primary, "note": ""}
-        return [result_row(**row, metric="c_harrell", reason=reason)], []
+        return [result_row(**row, metric="c_harrell", reason=reason)], [], []
     without = imaged_reasons(tables, keys, primary)
+    sample = sets.sample_note(tables.patients, arms["synthetic", primary][0].table.index)
+    keys = {**keys, "note": "; ".join(text for text in (sample, keys["note"]) if text)}
     if setting.protocol.evaluation == "holdout10":
-        return without + _holdout_task(setting, arms, outcome, source, keys), []
-    rows, curves = _pooled_task(setting, tables, arms, outcome, source, keys)
-    return without + rows, curves
+        rows, risks = _holdout_task(setting, arms, outcome, source, keys)
+        return without + rows, [], risks
+    rows, curves, risks = _pooled_task(setting, tables, arms, outcome, source, keys)
+    return without + rows, curves, risks
 
 
 def imaged_reasons(tables: Tables, keys: dict[str, Any], primary: str) -> list[Row]:
@@ -124,9 +130,10 @@ def imaged_reasons(tables: Tables, keys: dict[str, Any], primary: str) -> list[R
 def _pooled_task(
     setting: SurvivalSetting, tables: Tables, arms: dict[ArmKey, list[Block]], outcome: pd.DataFrame, source: str,
     keys: dict[str, Any],
-) -> tuple[list[Row], list[pd.DataFrame]]:  # fmt: skip
+) -> TaskFound:  # fmt: skip
     rows: list[Row] = []
     curves: list[pd.DataFrame] = []
+    risks: list[pd.DataFrame] = []
     found: dict[ArmKey, Pooled] = {}
     keys = {**keys, "design": "out_of_fold"}
     seed = derive_seed(setting.seed, "survival interval", keys["task"])
@@ -147,19 +154,28 @@ def _pooled_task(
         rows += pooled_rows(pooled, arm_keys, horizon=setting.survival.horizon_days, draws=setting.draws, seed=seed)
         label = {k: arm_keys[k] for k in ("condition", "generator", "extractor", "task", "arm")}
         curves.append(km_table(pooled).assign(**label))
+        risks.append(_risks(pooled.by_fold.assign(part="test"), outcome, arm_keys))
     for first, second in CONTRASTS:
         for a, b in ((a, b) for a in found for b in found if (a[0], b[0]) == (first, second)):
+            if second == "shuffled" and a[1] != b[1]:
+                continue
             pair = {**keys, "arm": f"{first} minus {second}", "generator": a[1]}
             rows.append(difference_row(found[a], found[b], pair, draws=setting.draws, seed=seed))
-    return rows, curves
+    return rows, curves, risks
+
+
+def _risks(table: pd.DataFrame, outcome: pd.DataFrame, keys: dict[str, Any]) -> pd.DataFrame:
+    """Risks of one arm with the outcome of their patients and the arm's keys (RISK_COLUMNS)."""
+    known = outcome.loc[table["patient"]]
+    named = {name: keys[name] for name in RISK_COLUMNS if name in keys}
+    return table.assign(**named, time=known["time"].to_numpy(), event=known["event"].to_numpy())
 
 
 def _holdout_task(
     setting: SurvivalSetting, arms: dict[ArmKey, list[Block]], outcome: pd.DataFrame, source: str, keys: dict[str, Any]
-) -> list[Row]:
-    from radgen_lib.metrics.survival import harrell_c
-
+) -> tuple[list[Row], list[pd.DataFrame]]:
     rows: list[Row] = []
+    risks: list[pd.DataFrame] = []
     seed = derive_seed(setting.seed, "survival tests", keys["task"])
     for (arm, generator), blocks in arms.items():
         people = list(complete_cases(blocks, outcome))
@@ -168,11 +184,11 @@ def _holdout_task(
         if few:
             rows.append(result_row(**arm_keys, metric="c_harrell", n=len(people), reason=few))
             continue
-        values: dict[str, list[float]] = {"train": [], "test": []}
+        drawn: list[pd.DataFrame] = []
         used, failed = [], []
         for part in sets.holdout_partitions(people, source, share=HOLDOUT_SHARE, times=setting.holdouts, seed=seed):
             train_x, test_x = design_matrix(blocks, part.train, part.test, whole=setting.protocol.fit_scope == "all")
-            train, test = outcome.loc[part.train], outcome.loc[part.test]
+            train = outcome.loc[part.train]
             try:
                 risk = cox_risk(
                     train_x, train["time"].to_numpy(), train["event"].to_numpy(), test_x,
@@ -182,8 +198,11 @@ def _holdout_task(
                 failed.append(str(error))
                 continue
             used.append(risk.covariates)
-            for side, known, score in (("train", train, risk.train), ("test", test, risk.test)):
-                values[side].append(harrell_c(known["time"].to_numpy(), known["event"].to_numpy(), score))
+            for side, members, score in (("train", part.train, risk.train), ("test", part.test, risk.test)):
+                columns = {"patient": members, "risk": score, "above": np.nan}
+                drawn.append(pd.DataFrame(columns).assign(part=side, repeat=part.repeat, fold=part.fold))
+        found = _risks(pd.concat(drawn, ignore_index=True), outcome, arm_keys) if drawn else pd.DataFrame()
         counts = {"n": len(people), "events": int(outcome.loc[people, "event"].sum())}
-        rows += holdout_rows(values, failed, used, arm_keys, **counts)
-    return rows
+        rows += holdout_rows(found, failed, used, arm_keys, **counts)
+        risks += [found] if len(found) else []
+    return rows, risks

@@ -101,11 +101,12 @@ def pooled_risk(blocks: list[Block], parts: list[Partition], outcome: pd.DataFra
         centre, scale = risk.train.mean(), risk.train.std() or 1.0
         above = (risk.test - np.median(risk.train)) / scale
         columns = {"patient": part.test, "risk": (risk.test - centre) / scale, "above": above}
-        tables.append(pd.DataFrame(columns).assign(repeat=part.repeat))
+        tables.append(pd.DataFrame(columns).assign(repeat=part.repeat, fold=part.fold))
         used.append(risk.covariates)
-    mean = pd.concat(tables).groupby("patient", sort=True)[["risk", "above"]].mean()
+    by_fold = pd.concat(tables, ignore_index=True)
+    mean = by_fold.groupby("patient", sort=True)[["risk", "above"]].mean()
     known = outcome.loc[mean.index]
     return Pooled(
         mean.index.to_numpy(dtype=str), known["time"].to_numpy(), known["event"].to_numpy(), mean["risk"].to_numpy(),
-        (mean["above"] > 0).to_numpy(), float(np.mean(used)), len({p.repeat for p in parts}),
+        (mean["above"] > 0).to_numpy(), float(np.mean(used)), len({p.repeat for p in parts}), by_fold,
     )  # fmt: skip

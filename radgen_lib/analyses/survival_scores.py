@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pooled:
-    """One out-of-fold risk per patient (sorted): time in days, event 0/1, risk, high-risk group or not."""
+    """One out-of-fold risk per patient (sorted): time in days, event 0/1, risk, high-risk group or not.
+
+    by_fold: repeat, fold, patient, risk, above (distance from the training median): what ``risk`` is the mean of.
+    """
 
     patients: np.ndarray
     time: np.ndarray
@@ -26,6 +29,7 @@ class Pooled:
     high: np.ndarray
     covariates: float
     repeats: int
+    by_fold: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def pooled_rows(found: Pooled, keys: dict[str, Any], *, horizon: float, draws: int, seed: int) -> list[Row]:
@@ -78,25 +82,30 @@ def difference_row(a: Pooled, b: Pooled, keys: dict[str, Any], *, draws: int, se
 
 
 def holdout_rows(
-    values: dict[str, list[float]], failed: list[str], used: list[int], keys: dict[str, Any], *, n: int, events: int
+    risks: pd.DataFrame, failed: list[str], used: list[int], keys: dict[str, Any], *, n: int, events: int
 ) -> list[Row]:
-    """C-index of the training and test parts over random splits, as the published study printed it."""
+    """C-index of the training and test parts over random splits, as the published study printed it.
+
+    risks: part (train, test), repeat, time, event, risk; n, events: patients and deaths that the splits divide. The
+    rows count the patients and deaths of one training or test part.
+    """
+    from radgen_lib.metrics.survival import harrell_c
+
     if not used:
         return [result_row(**keys, metric="c_harrell", n=n, events=events, reason=failed[0])]
     about = [f"{np.mean(used):.1f} covariates"]
     about += [f"{len(failed)} splits did not converge"] if failed else []
-    note = "; ".join([*about, *([keys["note"]] if keys.get("note") else [])])
-    return [
-        scoring.spread_row(
-            np.array(found),
-            "c_harrell" if side == "test" else "c_harrell_train",
-            {**keys, "note": note},
-            n=n,
-            events=events,
-            what="random 80/20 splits",
-        )
-        for side, found in values.items()
-    ]
+    rows = []
+    for part, metric in (("train", "c_harrell_train"), ("test", "c_harrell")):
+        splits = [one for _, one in risks[risks["part"] == part].groupby("repeat", sort=True)]
+        values = [harrell_c(*(one[name].to_numpy() for name in ("time", "event", "risk"))) for one in splits]
+        sizes, deaths = np.array([len(one) for one in splits]), np.array([one["event"].sum() for one in splits])
+        counts, told = scoring.drawn_tests(sizes, deaths, (n, events), "deaths")
+        note = "; ".join(text for text in (*about, told, keys.get("note", "")) if text)
+        named = "training" if part == "train" else "test"
+        what = f"random 80/20 splits of {counts['n']} {named} patients each"
+        rows.append(scoring.spread_row(np.array(values), metric, {**keys, "note": note}, **counts, what=what))
+    return rows
 
 
 def km_table(found: Pooled) -> pd.DataFrame:

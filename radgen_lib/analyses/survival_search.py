@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.analyses import resampling
-from radgen_lib.analyses.arms import Tables
+from radgen_lib.analyses.arms import Tables, sample_note
 from radgen_lib.analyses.cox_risk import design_matrix
 from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors
 from radgen_lib.analyses.survival_design import TASKS, covariates, few_deaths, outcome_table
@@ -164,6 +164,8 @@ def _one_search(
         permutations=survival.search_permutations, seed=seed,
     )  # fmt: skip
     about = f"{len(settings)} of {SIZE} settings, {x.shape[1]} covariates"
+    sample = sample_note(tables.patients, blocks[0].table.index)
+    about = f"{about}; {sample}" if sample else about
     return optimism_rows(found, {**keys, "note": about}, n=len(outcome), events=deaths)
 
 

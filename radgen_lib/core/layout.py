@@ -24,6 +24,7 @@ OMICS_FILES = (
     "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json", "clinical.parquet",
     "mutations.parquet", "mutated.parquet", "decisions.parquet", "quality.parquet", "selection.parquet", "card.json",
 )  # fmt: skip
+ROW_TABLES = ("kaplan_meier", "nearest_pairs", "predictions", "risks")
 ANALYSES = ("fidelity", "prediction", "survival", "survival_search", "adherence", "memorisation", "leakage")
 
 
@@ -199,7 +200,7 @@ class Layout:
         names += ["cohort/images.npy", "cohort/patients.csv", "cohort/selection.csv"]
         names += ["splits/splits.parquet", "splits/endpoint_splits.parquet"]
         names += [f"cpdm/{p}/real_features{end}" for p in protocols for end in (".parquet", "_status.csv")]
-        names += [f"cpdm/{p}/rows/{name}.parquet" for p in protocols for name in ("kaplan_meier", "nearest_pairs")]
+        names += [f"cpdm/{p}/rows/{name}.parquet" for p in protocols for name in ROW_TABLES]
         runs = [file for p in protocols for name in RUN_FILES for file in self.run_files(cohort, p, name)]
         rows = [f"{file.removesuffix('.parquet')}.{end}" for file in self.rows(cohort) for end in ("parquet", "csv")]
         return [*(f"{base}/{name}" for name in names), *runs, *rows, *self.cards(cohort), *self.tables(cohort)]

@@ -13,7 +13,7 @@ from radgen_lib.reporting.labels import label
 from radgen_lib.reporting.pivot import KEY_COLUMNS, Line, protocol_order
 from radgen_lib.reporting.published import published_values
 from radgen_lib.reporting.records import check_rows, record
-from radgen_lib.reporting.verdict import judge
+from radgen_lib.reporting.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,13 @@ def settings_rows(facts: RunFacts) -> list[dict[str, Any]]:
     return [result_row(**keys, reason=f"design published_folds is not run under the {facts.preset} preset")]
 
 
+def _line(found: dict[str, dict[str, Any] | None]) -> Line:
+    """A line of the results that were found, by protocol."""
+    cells = {name: row for name, row in found.items() if row is not None}
+    first = next(iter(cells.values()), {})
+    return Line({column: first.get(column, "") for column in KEY_COLUMNS}, cells)
+
+
 def _claim_records(
     claim: Claim, value: float, heading: dict[str, Any], rows: pd.DataFrame, facts: RunFacts
 ) -> list[dict[str, Any]]:
@@ -36,19 +43,13 @@ def _claim_records(
     order = [name for name in protocol_order(rows, facts) if name != SHARED]
     records = []
     for place in range(max(len(claim.as_published), len(claim.rigorous))):
-        line = Line(dict.fromkeys(KEY_COLUMNS, ""))
-        for name in order:
-            picks = claim.picks(name)
-            found = find(rows, picks[place], name, facts) if place < len(picks) else None
-            if found is not None:
-                line.cells[name] = found
+        asked = {name: claim.picks(name)[place] for name in order if place < len(claim.picks(name))}
+        line = _line({name: find(rows, pick, name, facts) for name, pick in asked.items()})
         told = line.cells.get(PUBLISHED, {})
-        first = next(iter(line.cells.values()), {})
-        line.keys.update({column: first.get(column, "") for column in KEY_COLUMNS})
         verdict = judge(
             value, told.get("value", math.nan), told.get("low", math.nan), told.get("high", math.nan),
             preset=facts.preset, tolerance=claim.tolerance, unrecoverable=claim.unrecoverable, invalid=claim.invalid,
-            incomparable=claim.incomparable(told),
+            incomparable=claim.incomparable(told), interval=told.get("interval", ""), elsewhere=facts.elsewhere,
         )  # fmt: skip
         reasons = {
             name: line.cells[name]["reason"] if name in line.cells else _absent(claim, name, place, facts)
@@ -58,6 +59,27 @@ def _claim_records(
         told_heading = {**heading, "col": picks[place].label, "published": value}
         records.append(record(line, told_heading, reasons, verdict, facts, order))
     return records
+
+
+def _own_record(
+    claim: Claim, heading: dict[str, Any], rows: pd.DataFrame, facts: RunFacts
+) -> tuple[str, dict[str, Any]] | None:
+    """Name of this project's own model and its table row beside a published number; None where there is no such model.
+
+    The row holds no published number, because the paper has none of that model.
+    """
+    order = [name for name in protocol_order(rows, facts) if name != SHARED]
+    asked = {name: pick for name in order if (pick := claim.own_pick(name, facts)) is not None}
+    if not asked:
+        return None
+    line = _line({name: find(rows, pick, name, facts) for name, pick in asked.items()})
+    ours = [label("generator", str(facts.switch(name, "primary"))) for name in asked]
+    name = f"{', '.join(dict.fromkeys(ours))} (this project's model)"
+    reasons = {p: line.cells[p]["reason"] if p in line.cells else f"{name} is not run under {p}" for p in order}
+    for protocol in set(asked) - set(line.cells):
+        reasons[protocol] = "no such row came from the analysis"
+    told = {**heading, "col": f"{name}: {next(iter(asked.values())).label.removeprefix('CPDM, ')}", "citation": ""}
+    return name, record(line, told, reasons, Verdict("no published value"), facts, order)
 
 
 def _absent(claim: Claim, protocol: str, place: int, facts: RunFacts) -> str:
@@ -70,12 +92,19 @@ def _absent(claim: Claim, protocol: str, place: int, facts: RunFacts) -> str:
     if design and design not in (facts.switch(protocol, "designs") or ()):
         where = f"the {facts.preset} preset" if protocol == PUBLISHED else protocol
         return f"design {design} is not run under {where}"
+    generator = picks[place].patterns.get("generator", "")
+    if generator in facts.system["generators"] and generator not in (facts.switch(protocol, "generators") or ()):
+        return f"{label('generator', generator)} is not run under {protocol}"
     metric = picks[place].patterns.get("metric", "")
     return f"no row of {label('metric', metric)} came from the analysis"
 
 
 def abstract_tables(rows: pd.DataFrame, facts: RunFacts) -> dict[str, pd.DataFrame]:
-    """Tables B.ABS1, B.ABS2 and the overview S.SIDE (one row per published number of system B)."""
+    """Tables B.ABS1, B.ABS2 and the overview S.SIDE.
+
+    The overview has one row per published number of system B, the published model in every column, and after it, named
+    as such, a row of this project's own model where a protocol has one.
+    """
     import pandas as pd
 
     settings = pd.DataFrame(settings_rows(facts)).assign(source="config")
@@ -86,8 +115,11 @@ def abstract_tables(rows: pd.DataFrame, facts: RunFacts) -> dict[str, pd.DataFra
         cell = published.loc[(claim.item, claim.row)]
         heading = {"item": claim.item, "row": claim.row, "citation": cell["citation"], "note": claim.why}
         records = _claim_records(claim, float(cell["value"]), heading, rows, facts)
+        place = f"{claim.row} ({_PLACES[claim.item]})"
+        tables["S.SIDE"].append({**records[0], "item": "S.SIDE", "row": place, "col": cell["col"]})
+        own = _own_record(claim, heading, rows, facts)
+        if own is not None:
+            records.append(own[1])
+            tables["S.SIDE"].append({**own[1], "item": "S.SIDE", "row": f"{place}, {own[0]}", "col": own[0]})
         tables[claim.item] += records
-        tables["S.SIDE"].append(
-            {**records[0], "item": "S.SIDE", "row": f"{claim.row} ({_PLACES[claim.item]})", "col": cell["col"]}
-        )
     return {item: pd.DataFrame(records) for item, records in tables.items()}

@@ -16,9 +16,11 @@ from radgen_lib.reporting.gather import (
     frechet_bars,
     gather_training,
     image_columns,
+    joined_counts,
     pair_images,
     subgroup_points,
 )
+from radgen_lib.reporting.labels import label
 
 Names = Sequence[Sequence[str]]
 
@@ -52,7 +54,8 @@ def headline_protocol(facts: RunFacts) -> str:
 
 def make_figures(material: Material, facts: RunFacts) -> dict[str, bytes]:
     """Every figure of the page, by name (the names that :meth:`radgen_lib.core.layout.Layout.figures` promises)."""
-    made: dict[str, bytes] = {"cohort_flow": draw.cohort_flow(flow(material.selection))}
+    counted = joined_counts(flow(material.selection), material.patients)
+    made: dict[str, bytes] = {"cohort_flow": draw.cohort_flow(counted)}
     for name in facts.protocols:
         columns, patients = image_columns(
             material.runs[name], material.samples[name], material.indexes[name], material.images, material.series
@@ -86,13 +89,13 @@ def _forest(rows: pd.DataFrame, facts: RunFacts, task: str) -> bytes:
 
 def _survival(material: Material, facts: RunFacts) -> bytes:
     name = headline_protocol(facts)
-    table = material.curves[name]
+    table, primary = material.curves[name], str(facts.switch(name, "primary"))
     mine = table[
-        (table["arm"] == "synthetic") & (table["generator"] == facts.switch(name, "primary"))
+        (table["arm"] == "synthetic") & (table["generator"] == primary)
         & (table["extractor"] == "radiomics") & (table["task"] == "survival")
     ] if len(table) else table  # fmt: skip
     groups = {str(group): part for group, part in mine.groupby("group", sort=True)} if len(mine) else {}
-    return draw.kaplan_meier_figure(groups, title=f"Out-of-fold risk groups ({name})")
+    return draw.kaplan_meier_figure(groups, title=f"Out-of-fold risk groups, {label('generator', primary)} ({name})")
 
 
 def _clusters(material: Material, facts: RunFacts) -> bytes:

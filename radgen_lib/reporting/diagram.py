@@ -17,6 +17,7 @@ GROUPS = ("Images", "Omics", "Labels", "Outcome")
 _STARTS = {
     "expression": "Omics", "gene": "Omics", "factor": "Omics", "condition": "Omics", "series": "Images",
     "image": "Images", "projection": "Images", "survival": "Outcome", "outcome": "Outcome",
+    "omics": "Omics", "file": "Images", "study": "Images", "phase": "Images", "volume": "Images",
 }  # fmt: skip
 
 
@@ -28,8 +29,9 @@ def group_of(step: str) -> str:
 def cohort_flow(flow: pd.DataFrame) -> bytes:
     """Flow diagram of the cohort: a box per step with what was kept, and beside it what was left out and why.
 
-    flow: columns step, kept, excluded, reason (or ``reasons``), and where known unit, source and kept_patients. Steps
-    are grouped; arrows lead along the images only, because no other group is made from the one above it.
+    flow: columns step, kept, excluded, reason (or ``reasons``), and where known unit, source, kept_patients and used
+    (patients of the step who also have the condition: those whom the analyses use). Steps are grouped; arrows lead
+    along the images only, because no other group is made from the one above it.
     """
     if not len(flow):
         return nothing_to_show("the selection table is empty")
@@ -63,8 +65,10 @@ def _step(axes: Axes, y: float, row: Mapping[str, Any]) -> None:
         "boxstyle": "round,pad=0,rounding_size=0.08", "fc": "#e8f1f8", "ec": COLOURS[0], "lw": 1.2,
     }  # fmt: skip
     axes.add_patch(FancyBboxPatch((0.12, y - 0.38), 4.36, 0.76, mutation_aspect=0.3, **style))
-    axes.text(2.3, y + 0.16, _wrapped(str(row["step"]), 32, most=1), ha="center", va="center", fontsize=10)
-    axes.text(2.3, y - 0.17, _kept(row), ha="center", va="center", fontsize=10, fontweight="bold")
+    lines = _kept(row).replace(", ", ",\n")
+    up, down, size = (0.24, -0.12, 9) if "\n" in lines else (0.16, -0.17, 10)
+    axes.text(2.3, y + up, _wrapped(str(row["step"]), 32, most=1), ha="center", va="center", fontsize=size)
+    axes.text(2.3, y + down, lines, ha="center", va="center", fontsize=size, fontweight="bold")
     axes.plot([4.5, 4.85], [y, y], color=FAINT, lw=1.5)
     text = "none left out"
     if row["excluded"]:
@@ -76,6 +80,9 @@ def _step(axes: Axes, y: float, row: Mapping[str, Any]) -> None:
 def _kept(row: Mapping[str, Any]) -> str:
     unit, patients = str(row.get("unit") or ""), row.get("kept_patients", row["kept"])
     several = "s" if unit and row["kept"] != 1 and not unit.endswith("s") else ""
+    used = row.get("used")
+    if used is not None and used == used:
+        return f"{patients} patients labelled, {used} with a condition"
     whose = f" ({patients} patients)" if patients != row["kept"] else ""
     return f"{row['kept']} {unit}{several} kept{whose}"
 

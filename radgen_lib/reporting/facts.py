@@ -6,21 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from radgen_lib.reporting.labels import OTHER_COHORT, PHANTOM
+
 PUBLISHED, RIGOROUS = "as_published", "rigorous"
 # Column group of numbers that no protocol touches; there only where rows without a protocol are.
 SHARED = "shared"
 
-LIMITS = (
+GENERAL_LIMITS = (
+    "Endpoints that are made from gene expression (the ER+/HER2+ subgroup, and survival, by which its 15 genes were "
+    "chosen) are circular when the images are made from the same genes. A claim about images is a difference "
+    "between arms, not the level of one arm.",
+    "Fréchet distances are biased upwards at this size; read them beside their reference rows, and KID first.",
+    "Research software: nothing here is for clinical use.",
+)
+RELEASED_LIMITS = (
     "28 patients have a released projection (58 images): 18 luminal A, 5 luminal B, 4 basal, 1 normal-like. "
     "Every statement about real images rests on 28 people.",
     "None of the 28 imaged patients died, so survival of imaged patients cannot be analysed; survival numbers are "
     "about synthetic images of patients who never had the scan that is shown.",
-    "Endpoints that are made from gene expression (the ER+/HER2+ subgroup, and survival, by which its 15 genes were "
-    "chosen) are circular when the images are made from the same genes. A claim about images is a difference "
-    "between arms, not the level of one arm.",
     "Image-to-row order inside a patient is not proven in the released files; every rigorous split is by patient.",
-    "Fréchet distances are biased upwards at this size; read them beside their reference rows, and KID first.",
-    "Research software: nothing here is for clinical use.",
+)
+PHANTOM_LIMITS = (
+    "Every patient of this cohort is digital: a program drew images, omics, labels and outcomes, and planted what they "
+    "have to do with each other. No statement here is about people, and no published number can be confirmed or "
+    "refuted here; published numbers stand beside ours to show the layout.",
 )
 
 
@@ -37,6 +46,35 @@ class RunFacts:
     def system(self) -> Mapping[str, Any]:
         """The configuration block of system B."""
         return self.config["cpdm"]
+
+    @property
+    def block(self) -> Mapping[str, Any]:
+        """The configuration block of the cohort; empty where the configuration does not name it."""
+        return self.config.get("cohorts", {}).get(self.cohort, {})
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the patients are digital."""
+        return bool(self.block.get("phantom"))
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the cohort is what the authors of CPDM released."""
+        return self.block.get("kind", "released") == "released"
+
+    @property
+    def elsewhere(self) -> str:
+        """The verdict of every number of a cohort that the published numbers are not about; "" for the papers' own."""
+        if self.is_phantom:
+            return PHANTOM
+        imaging = self.block.get("imaging") or {}
+        return "" if self.is_released or imaging.get("series") == "papers" else OTHER_COHORT
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What a reader must know before believing any number of this cohort."""
+        own = PHANTOM_LIMITS if self.is_phantom else RELEASED_LIMITS if self.is_released else ()
+        return (*own, *GENERAL_LIMITS)
 
     @property
     def protocols(self) -> tuple[str, ...]:
@@ -69,4 +107,3 @@ class ReportFacts(RunFacts):
     cards: Mapping[str, str] = field(default_factory=dict)
     root: str = ".."
     tables_at: str = "../tables"
-    limits: tuple[str, ...] = LIMITS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from radgen_lib.reporting.diagram import cohort_flow
 from radgen_lib.reporting.labels import label, rank
 from radgen_lib.reporting.pictures import image_grid, nearest_pairs
+from radgen_lib.reporting.ranges import range_kind
 from radgen_lib.reporting.style import (
     COLOURS,
     INK,
@@ -105,7 +106,7 @@ def subgroup_pca(points: pd.DataFrame, *, explained: Sequence[float] = (), what:
     points: columns pc1, pc2, group (text), one row a patient; explained: share of variance of each component.
     """
     if not len(points):
-        return nothing_to_show("no features of labelled patients")
+        return nothing_to_show("no patient has both a subgroup label and a synthetic image")
     with styled(height=3.6) as figure:
         axes = figure.subplots()
         for i, (name, part) in enumerate(points.groupby("group", sort=True)):
@@ -129,10 +130,12 @@ def subgroup_pca(points: pd.DataFrame, *, explained: Sequence[float] = (), what:
 
 
 def auroc_forest(rows: pd.DataFrame, *, title: str = "") -> bytes:
-    """Forest plot of AUROC by arm with intervals, a colour and marker per protocol; the line at 0.5 is chance.
+    """Forest plot of AUROC by arm, a colour and marker per protocol; the line at 0.5 is chance.
 
-    rows: result rows (metric auroc; arm, generator, design, protocol, value, low, high, n) of one task, extractor and
-    classifier. Rows without a number are left out.
+    Lines are the rows' ranges; the legend says of which kind (an interval over patients, or a spread over tests).
+
+    rows: result rows (metric auroc; arm, generator, design, protocol, value, low, high, interval, n) of one task,
+    extractor and classifier. Rows without a number are left out.
     """
     rows = rows[(rows["metric"] == "auroc") & rows["value"].notna()] if len(rows) else rows
     if not len(rows):
@@ -141,7 +144,7 @@ def auroc_forest(rows: pd.DataFrame, *, title: str = "") -> bytes:
         rows.to_dict("records"), key=lambda r: (rank("arm", r["arm"]), rank("generator", r["generator"]), r["protocol"])
     )
     tested = {str(row.get("design", "")).partition(":")[2] for row in order}
-    told = label("design", tested.pop()) if len(tested) == 1 else ""
+    on = label("design", tested.pop()) if len(tested) == 1 else ""
     with styled(WIDTH + 0.6, 0.36 * len(order) + 1.3) as figure:
         axes = figure.subplots()
         seen: set[str] = set()
@@ -150,7 +153,9 @@ def auroc_forest(rows: pd.DataFrame, *, title: str = "") -> bytes:
             place = 0 if name == "as_published" else 1
             colour = PROTOCOL_COLOURS.get(name, COLOURS[2])
             axes.plot([row["low"], row["high"]], [i, i], color=colour, lw=2)
-            text = None if name in seen else label("protocol", name)
+            kind = range_kind(row.get("interval", ""))
+            told = f"{label('protocol', name)}: {kind}" if kind else label("protocol", name)
+            text = None if told in seen else told
             axes.plot(row["value"], i, MARKERS[place], color=colour, ms=7, label=text, ls="none")
             axes.text(
                 1.02,
@@ -160,25 +165,24 @@ def auroc_forest(rows: pd.DataFrame, *, title: str = "") -> bytes:
                 fontsize=9,
                 transform=axes.get_yaxis_transform(),
             )
-            seen.add(name)
+            seen.add(told)
         axes.axvline(0.5, color=INK, lw=0.8, ls="--")
         axes.set(
             yticks=range(len(order)),
             ylim=(len(order) - 0.4, -0.6),
             xlim=(0, 1),
-            xlabel=f"AUROC, tested {told}" if told else "AUROC",
+            xlabel=f"AUROC, tested {on}" if on else "AUROC",
         )
-        axes.set_yticklabels([_arm_name(row, several=not told) for row in order], fontsize=9)
+        axes.set_yticklabels([_arm_name(row, several=not on) for row in order], fontsize=9)
         axes.set_title(title)
         axes.grid(True, axis="x")
-        figure.legend(loc="outside lower center", ncols=3)
+        figure.legend(loc="outside lower center", ncols=1)
         return as_svg(figure)
 
 
 def _arm_name(row: Mapping[str, Any], *, several: bool) -> str:
-    generator = (
-        f", {label('generator', row['generator'])}" if row["generator"] and row["arm"] in ("synthetic", "both") else ""
-    )
+    made_by_it = row["generator"] and row["arm"] in ("synthetic", "both", "shuffled")
+    generator = f", {label('generator', row['generator'])}" if made_by_it else ""
     tested = label("design", str(row.get("design", "")).partition(":")[2]) if several else ""
     return label("arm", row["arm"]) + generator + (f" ({tested})" if tested else "")
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from itertools import combinations
 
+from radgen_lib.reporting.claims import PUBLISHED_GENERATOR
 from radgen_lib.reporting.facts import PUBLISHED, RunFacts
 from radgen_lib.reporting.labels import label
 from radgen_lib.reporting.pivot import Row
 
 NO_IMAGES = "factors exist only for the 61 imaged patients: no images of further patients can be made from them"
+NO_FACTORS = "the 17 published factors exist for the released patients only"
 FACTORS_ONLY_PUBLISHED = "the 17 factors were fitted on all patients: as_published only"
 POOLED = "not split by fold: the analysis pools the held-out images of the folds"
 NOT_BUILT = (
-    "not built: 16 deaths in the 123 labelled patients do not support a neural survival model, and the published one "
-    "chose its stopping epoch on the test fold"
+    "not built: the published study's 16 deaths in 123 labelled patients do not support a neural survival model, and "
+    "the published one chose its stopping epoch on the test fold"
 )
 PUBLISHED_DESIGNS, RIGOROUS_DESIGNS = ("published_split", "published_folds"), ("grouped", "site", "full")
+# Arms that are made with a protocol's primary generator alone, as first or second part of a difference too.
+PRIMARY_ARMS = ("both", "shuffled", "clinical+synthetic")
+WEIGHTS = "weights not present"
 # In this order a lack is looked for: the arm says more than the metric that only this arm has.
 _PARTS = ("arm", "model", "generator", "metric", "task", "extractor", "condition")
 
@@ -69,6 +74,7 @@ def _condition_rules(item: str, keys: dict[str, str], protocol: str, facts: RunF
     condition, absent = keys["condition"], keys["condition"] not in (facts.switch(protocol, "conditions") or ())
     return (
         (keys["model"] == "neural", NOT_BUILT),
+        (condition == "factors17" and not facts.is_released, NO_FACTORS),
         (item in ("B.TB", "B.TC", "B.F2") and condition == "factors17", NO_IMAGES),
         (condition == "factors17" and absent, FACTORS_ONLY_PUBLISHED),
         (bool(condition) and absent, f"condition {condition} is not run under {protocol}"),
@@ -96,9 +102,30 @@ def _task_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts,
             item == "B.TB" and bool(model) and model not in prediction["classifiers"],
             f"classifier {model} is not run {not_now}",
         ),
+        *_generator_rules(item, keys, protocol, facts),
         (design == "fold_mean", POOLED if protocol == PUBLISHED else "see the folds by patient"),
         (protocol == PUBLISHED and design in PUBLISHED_DESIGNS and absent, f"design {design} is not run {not_now}"),
         (design in (*PUBLISHED_DESIGNS, *RIGOROUS_DESIGNS) and absent, f"design {design} is not run {elsewhere}"),
+    )  # fmt: skip
+
+
+def _generator_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts) -> Rules:
+    """Which arms and endpoints are evaluated for a protocol's primary generator alone (B.TB, B.TC)."""
+    generator, arm, task, model = (keys[c] for c in ("generator", "arm", "task", "model"))
+    primary, asked = str(facts.switch(protocol, "primary")), facts.system["prediction"]
+    beside = item in ("B.TB", "B.TC") and generator not in ("", primary) and generator in facts.generators
+    searched = task in asked["primary_tasks"] and model in asked["primary_classifiers"]
+    return (
+        (
+            beside and any(part in PRIMARY_ARMS for part in arm.split(" minus ")),
+            f"the arm {label('arm', arm)} is made with {label('generator', primary)} alone under {protocol}",
+        ),
+        (
+            beside and item == "B.TB" and arm.startswith("synthetic") and not searched
+            and (task, generator) != ("subgroup", PUBLISHED_GENERATOR),
+            f"beside {label('generator', primary)}, generators are evaluated under {protocol} only where settings are "
+            "searched (cpdm.prediction.primary_tasks and primary_classifiers)",
+        ),
     )  # fmt: skip
 
 
@@ -109,4 +136,5 @@ def _said_by_analysis(keys: dict[str, str], protocol: str, told: list[Row]) -> s
             continue
         if all(not keys[c] or row[c] in ("", keys[c]) for c in ("condition", "task", "model", "arm", "generator")):
             return str(row["reason"])
-    return ""
+    missing = (row["reason"] for row in told if row["extractor"] == keys["extractor"] != "")
+    return next((str(reason) for reason in missing if str(reason).startswith(WEIGHTS)), "")

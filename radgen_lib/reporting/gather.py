@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,15 @@ def gather_rows(files: Iterable[str | Path], root: Path) -> pd.DataFrame:
         parts.append(pd.read_parquet(file).assign(source=shown))
     found = [part for part in parts if len(part)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*RESULT_COLUMNS, "source"])
+
+
+def per_protocol(given: Mapping[str, object], key: str, names: Iterable[str]) -> dict[str, list[str]]:
+    """Protocol -> files of a job's inputs ``KEY_PROTOCOL``; one file may stand there as text, no file as nothing."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        files = given.get(f"{key}_{name}", ())
+        found[name] = [files] if isinstance(files, str) else [str(file) for file in cast(Iterable[object], files)]
+    return found
 
 
 def gather_training(runs: Mapping[str, Names], files: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -140,17 +149,38 @@ def frechet_bars(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def cohort_rows(patients: pd.DataFrame, facts: RunFacts, source: str) -> pd.DataFrame:
-    """How many patients have the condition but no MRI: everyone who can be given a synthetic image (B.ABS1, B.ABS2)."""
+    """Why the published count of synthetic patients has no counterpart here (B.ABS1, B.ABS2): a reason per protocol.
+
+    The published 726 counts patients with the 17 factors; what can be counted here, patients with the 15 genes and no
+    MRI, is another quantity and is told in the reason, never set beside 726.
+    """
     eligible = int(((patients["n_images"] == 0) & patients["has_genes15"]).sum())
-    keys: dict[str, Any] = {"item": "B.ABS2", "condition": "genes15", "metric": "n_synthetic_patients"}
-    unreleased = "726 = 754 patients with 17 factors less 28 with images; the table of 754 was never released"
     most = facts.system["sampling"]["max_synthetic"]
     drew = eligible if most is None else min(int(most), eligible)
-    note = f"patients with the 15 genes and no released projection (eligible); the run drew {drew} of them"
-    rows = []
-    for protocol in facts.protocols:
-        if protocol == PUBLISHED:
-            rows.append(result_row(**keys, protocol=protocol, reason=unreleased))
-            continue
-        rows.append(result_row(**keys, protocol=protocol, value=eligible, n=eligible, interval="a count", note=note))
+    unreleased = "726 = 754 patients with 17 factors less 28 with images; the table of 754 was never released"
+    other = (
+        f"another quantity: 726 counts patients with the 17 factors; here {eligible} patients have the 15 genes and no "
+        f"image, of whom {drew} were given images"
+    )
+    keys: dict[str, Any] = {"item": "B.ABS2", "metric": "n_synthetic_patients"}
+    rows = [result_row(**keys, protocol=p, reason=unreleased if p == PUBLISHED else other) for p in facts.protocols]
     return result_frame(rows).assign(source=source)
+
+
+# Columns of the patient table behind steps of the selection that are about labels.
+_LABEL_STEPS = {"survival": ("os_days", "os_event"), "label age": ("age",)}
+
+
+def joined_counts(flow: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
+    """``flow`` with ``used``: patients of a label step who also have the condition, None for every other step.
+
+    Steps are decided per source; the analyses use patients who passed both the label's step and the condition's, and
+    those are the rows of ``patients``.
+    """
+    used = []
+    for step in flow["step"].astype(str):
+        columns = _LABEL_STEPS.get(step, (step.removeprefix("label "),) if step.startswith("label ") else ())
+        there = columns and set(columns) <= set(patients.columns)
+        known = patients[list(columns)].notna().all(axis=1) & patients["has_genes15"] if there else None
+        used.append(None if known is None else int(known.sum()))
+    return flow.assign(used=pd.Series(used, index=flow.index, dtype=object))

@@ -13,6 +13,7 @@ LABELS: dict[str, dict[str, str]] = {
         "real": "real images", "synthetic": "synthetic images", "both": "real + synthetic",
         "condition": "condition alone", "untrained": "untrained generator", "shuffled": "shuffled condition",
         "noise": "noise", "clinical": "age, stage, subtype", "clinical+synthetic": "age, stage, subtype + synthetic",
+        "nearest_copy": "training image of the nearest condition",
         "floor": "halves of the real images", "copy": "best copy, same patient", "same_patient": "median, same patient",
         "other_patient": "best other patient", "model": "model", "mean_image": "mean training image",
     },
@@ -22,7 +23,7 @@ LABELS: dict[str, dict[str, str]] = {
     },
     "task": {
         "er": "ER", "subgroup": "ER+/HER2+ subgroup", "mut_TP53": "TP53 mutation", "mut_PIK3CA": "PIK3CA mutation",
-        "mut_CDH1": "CDH1 mutation", "survival": "survival, all", "survival_subgroup": "survival, ER+/HER2+",
+        "mut_CDH1": "CDH1 mutation", "survival": "survival, any subtype", "survival_subgroup": "survival, ER+/HER2+",
     },
     "model": {
         "xgboost": "XGBoost", "logistic": "logistic", "lasso": "LASSO", "random_forest": "random forest", "svm": "SVM",
@@ -49,7 +50,12 @@ LABELS: dict[str, dict[str, str]] = {
         "n_synthetic_patients": "synthetic patients", "cv_folds": "folds",
     },
 }  # fmt: skip
-VERDICTS = ("reproduced", "not reproduced", "not judged", "not computable", "invalid statistic", "no published value")
+PHANTOM, OTHER_COHORT = "phantom: not real patients", "another cohort than the published one"
+VERDICTS = (
+    "reproduced", "not reproduced", "reproduced (spread)", "not reproduced (spread)", "not judged", "not computable",
+    "invalid statistic", "no published value", PHANTOM, OTHER_COHORT,
+)  # fmt: skip
+BESIDE = " beside "  # joins the designs of two protocols in the name of a line
 ITEM_TITLES = {
     "B.ABS1": "Preprint abstract", "B.ABS2": "Final abstract", "B.TA": "Image quality", "B.TB": "Clinical prediction",
     "B.TC": "Survival", "B.TD": "Reference rows of the pixel-row Fréchet distance", "B.F2": "Risk groups and clusters",

@@ -11,11 +11,16 @@ from radgen_lib.core.atomic import write_text
 from radgen_lib.core.errors import data_error
 from radgen_lib.reporting.labels import label
 
-LIMITS = (
+RELEASED_LIMITS = (
     "Trained on at most 28 patients of one public cohort (TCGA-BRCA), sagittal projections of two scanner makers' "
     "series; nothing is known about other scanners, views, or populations.",
-    "The released images are projections of 128 x 128 pixels; they are no substitute for a scan and show no lesion "
-    "that a person should look for.",
+)
+PHANTOM_LIMITS = (
+    "Trained on digital patients whom a program drew: it shows that the workflow runs, and is of no use on people.",
+)
+LIMITS = (
+    "The images are projections of a few thousand pixels; they are no substitute for a scan and show no lesion that a "
+    "person should look for.",
     "Images made from omics carry the omics they were made from. An image of a patient who was never scanned is a "
     "function of that patient's expression and of noise, not an observation.",
     "With so few training patients a generator may repeat training images: read the memorisation audit (S.PRIV) first.",
@@ -24,11 +29,15 @@ LICENCE = (
     "Code: MIT. The weights derive from files that others released, several without a stated licence: ask their "
     "owners before you pass the weights on."
 )
+PHANTOM_LICENCE = "Code: MIT. The weights derive from digital patients that this program drew: MIT as well."
 PROVENANCE = ("seed", "code_digest", "weights_sha256")
 INTENDED_USE = (
     "Study of what images made from omics do and do not carry. Not for any decision about a person, not as data for "
     "another model without saying that they are synthetic, never passed off as scans."
 )
+
+
+_COHORT_LIMITS = {"released": RELEASED_LIMITS, "phantom": PHANTOM_LIMITS}
 
 
 def _table(title: str, values: Mapping[str, Any]) -> list[str]:
@@ -42,8 +51,8 @@ def _fact(card: Mapping[str, Any], name: str) -> str:
     return str(card.get(name) or config.get(name) or "not recorded")
 
 
-def model_card(card: Mapping[str, Any]) -> str:
-    """Markdown of a model card.
+def model_card(card: Mapping[str, Any], *, cohort: str = "released") -> str:
+    """Markdown of a model card; ``cohort`` (released, phantom, or anything else) chooses what is said of its patients.
 
     card: the JSON card that ``generators.store.save_generators`` writes (``folds``: fold -> class_path, options, names,
     scaling, patients; ``weights_sha256``, ``licence``, ``intended_use``) with the provenance of its job (``config``
@@ -73,11 +82,11 @@ def model_card(card: Mapping[str, Any]) -> str:
         "## Use", "", str(card.get("intended_use") or INTENDED_USE), "",
         "`radgen synthesize --generator CARD --omics table.csv --out folder` checks that the columns match and writes "
         "images with their card.", "",
-        "## Limits", "", *(f"- {limit}" for limit in LIMITS), "",
+        "## Limits", "", *(f"- {limit}" for limit in (*_COHORT_LIMITS.get(cohort, ()), *LIMITS)), "",
         *_table("Options", first["options"]),
         "## Provenance", "",
         *(f"- {name.replace('_', ' ')}: `{_fact(card, name)}`" for name in PROVENANCE), "",
-        "## Licence", "", str(card.get("licence") or LICENCE), "",
+        "## Licence", "", str(card.get("licence") or (PHANTOM_LICENCE if cohort == "phantom" else LICENCE)), "",
     ]  # fmt: skip
     return "\n".join(lines)
 

@@ -104,7 +104,7 @@ def render(tables: Mapping[str, pd.DataFrame], figures: Mapping[str, bytes], fac
     ]
     return environment.get_template("report.html").render(
         facts=facts,
-        claims=facts.preset == CLAIMING_PRESET,
+        claims=facts.preset == CLAIMING_PRESET and not facts.elsewhere,
         sections=sections,
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         config=yaml.safe_dump(dict(facts.config), sort_keys=True, allow_unicode=True, width=110),

@@ -1,14 +1,14 @@
 """Result rows of several protocols, laid side by side.
 
-A *line* holds one cell per protocol. Protocols differ in split design by definition, and often in their primary
-generator, so these two are not part of what a line is about: beside an ``as_published`` number stands the rigorous
-number of the same generator (else of the primary one) under the rigorous protocol's first design. What remains on its
-own (further designs, generators that only one protocol runs) gets a line of its own.
+A *line* holds one cell per protocol. Protocols differ in split design by definition, so the design is not part of what
+a line is about: beside an ``as_published`` number stands the rigorous number of the same generator under the rigorous
+protocol's first design, tested on the same kind of images. Numbers of different generators never share a line. What
+remains on its own (further designs, generators that only one protocol runs) gets a line of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,30 @@ Row = dict[str, Any]
 Variant = tuple[str, str]  # generator, design
 
 
+def joined(parts: Mapping[str, str]) -> str:
+    """Texts of several protocols in one cell: once when they agree, otherwise each with its protocol's name."""
+    told = {name: text for name, text in parts.items() if text}
+    if len(set(told.values())) <= 1 and len(told) == len(parts):
+        return next(iter(told.values()), "")
+    return "; ".join(f"{name}: {text}" for name, text in told.items())
+
+
 @dataclass
 class Line:
     """One line of a table: its keys (KEY_COLUMNS) and a result row per protocol that has one."""
 
     keys: dict[str, str]
     cells: dict[str, Row] = field(default_factory=dict)
+
+    def told_keys(self) -> dict[str, str]:
+        """Key columns as a table shows them: where the cells differ, each protocol's value with its name."""
+        if not self.cells:
+            return self.keys
+        return {c: joined({name: cell[c] for name, cell in self.cells.items()}) for c in KEY_COLUMNS}
+
+    def designs(self) -> list[str]:
+        """Split designs behind the cells, each once, in the order of the protocols."""
+        return list(dict.fromkeys(cell["design"] for cell in self.cells.values())) or [self.keys["design"]]
 
     def matches(self, patterns: dict[str, str]) -> bool:
         """Whether every key fits its shell pattern (``pixelrow_*``); keys not named fit anything."""
@@ -63,24 +81,19 @@ def _design_rank(variant: Variant) -> tuple[int, str]:
 
 
 def _tested_on(variant: Variant) -> str:
-    """What ``out_of_fold:test_on_real`` is tested on; numbers about different images never stand side by side first."""
+    """What ``out_of_fold:test_on_real`` is tested on; numbers about different images never stand side by side."""
     return variant[1].partition(":")[2]
 
 
-def _partner(variant: Variant, anchor: str, other: str, cells: dict[Variant, Row], facts: RunFacts) -> Variant | None:
-    """The variant of protocol ``other`` that stands beside ``variant`` of protocol ``anchor``."""
+def _partner(variant: Variant, cells: dict[Variant, Row]) -> Variant | None:
+    """The variant of another protocol (``cells``) that stands beside ``variant``: the same generator's, or none."""
     if variant in cells:
         return variant
-    generator = variant[0]
-    same = [v for v in cells if v[0] == generator]
-    if not same and generator == facts.switch(anchor, "primary"):
-        same = [v for v in cells if v[0] == facts.switch(other, "primary")]
-    return min(same, key=lambda v: (_tested_on(v) != _tested_on(variant), _design_rank(v)), default=None)
+    same = [v for v in cells if v[0] == variant[0] and _tested_on(v) == _tested_on(variant)]
+    return min(same, key=_design_rank, default=None)
 
 
-def _lines(
-    key: tuple[str, ...], group: dict[str, dict[Variant, Row]], order: list[str], facts: RunFacts
-) -> Iterator[Line]:
+def _lines(key: tuple[str, ...], group: dict[str, dict[Variant, Row]], order: list[str]) -> Iterator[Line]:
     used: dict[str, set[Variant]] = {protocol: set() for protocol in order}
     for place, anchor in enumerate(order):
         for variant in sorted(group.get(anchor, {}), key=lambda v: (rank("generator", v[0]), _design_rank(v))):
@@ -89,7 +102,7 @@ def _lines(
             line = Line({**dict(zip(ABOUT, key, strict=True)), "generator": variant[0], "design": variant[1]})
             line.cells[anchor] = group[anchor][variant]
             for other in order[place + 1 :]:
-                found = _partner(variant, anchor, other, group.get(other, {}), facts)
+                found = _partner(variant, group.get(other, {}))
                 if found is not None:
                     line.cells[other] = group[other][found]
                     used[other].add(found)
@@ -104,5 +117,5 @@ def line_rank(line: Line) -> list[tuple[int, str]]:
 def pivot(rows: pd.DataFrame, facts: RunFacts) -> list[Line]:
     """Lay the result rows of one item side by side; raises DataError when one result stands twice."""
     order = protocol_order(rows, facts)
-    lines = [line for key, group in _grouped(rows).items() for line in _lines(key, group, order, facts)]
+    lines = [line for key, group in _grouped(rows).items() for line in _lines(key, group, order)]
     return sorted(lines, key=line_rank)

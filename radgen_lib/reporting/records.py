@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from radgen_lib.core.errors import DataError
 from radgen_lib.core.rows import RESULT_COLUMNS
 from radgen_lib.reporting.facts import RunFacts
-from radgen_lib.reporting.pivot import Line
+from radgen_lib.reporting.pivot import Line, joined
 from radgen_lib.reporting.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GROUP = ("", "_low", "_high", "_n", "_events", "_setup", "_reason", "_source")
-_FIELDS = ("value", "low", "high", "n", "events", "setup", "reason", "source")
+GROUP = ("", "_low", "_high", "_interval", "_n", "_events", "_setup", "_reason", "_source")
+_FIELDS = ("value", "low", "high", "interval", "n", "events", "setup", "reason", "source")
 
 
 def check_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -29,17 +29,9 @@ def check_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{column: rows[column].fillna("").astype(str) for column in text})
 
 
-def _joined(parts: Mapping[str, str]) -> str:
-    """Texts of several protocols in one cell: once when they agree, otherwise each with its protocol's name."""
-    told = {name: text for name, text in parts.items() if text}
-    if len(set(told.values())) <= 1 and len(told) == len(parts):
-        return next(iter(told.values()), "")
-    return "; ".join(f"{name}: {text}" for name, text in told.items())
-
-
 def _group(protocol: str, row: Mapping[str, Any] | None, reason: str) -> dict[str, Any]:
     """The columns of one protocol."""
-    values: dict[str, Any] = {"setup": "", "source": "", **(row or {}), "reason": reason}
+    values: dict[str, Any] = {"setup": "", "source": "", "interval": "", **(row or {}), "reason": reason}
     if row is not None:
         told = (row["generator"], row["design"], row.get("statistic", ""))
         values["setup"] = ", ".join(text for text in told if text)
@@ -52,16 +44,15 @@ def record(
     """One table row of a line; ``heading`` holds item, row, col, published, citation and a note."""
     cells = line.cells
     said = {name: reasons.get(name, "") for name in order}
-    reason = _joined(said)
+    reason = joined(said)
     return {
         **{name: heading.get(name, "") for name in ("item", "row", "col")},
-        **line.keys,
+        **line.told_keys(),
         "published": heading.get("published", math.nan),
         "citation": heading.get("citation", ""),
         **{column: value for name in order for column, value in _group(name, cells.get(name), said[name]).items()},
-        "interval": _joined({name: cell["interval"] for name, cell in cells.items()}),
         "verdict": verdict.verdict,
         "reason": "; ".join(text for text in (verdict.reason, reason) if text),
-        "note": "; ".join(t for t in (heading.get("note", ""), _joined({n: c["note"] for n, c in cells.items()})) if t),
+        "note": "; ".join(t for t in (heading.get("note", ""), joined({n: c["note"] for n, c in cells.items()})) if t),
         "preset": facts.preset,
     }

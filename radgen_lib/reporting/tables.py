@@ -12,7 +12,7 @@ from radgen_lib.reporting.abstracts import abstract_tables
 from radgen_lib.reporting.expected import required, unmet
 from radgen_lib.reporting.facts import PUBLISHED, SHARED, RunFacts
 from radgen_lib.reporting.gaps import Evidence, missing_reason
-from radgen_lib.reporting.labels import ITEM_TITLES, label
+from radgen_lib.reporting.labels import BESIDE, ITEM_TITLES, label
 from radgen_lib.reporting.pivot import KEY_COLUMNS, Line, line_rank, pivot, protocol_order
 from radgen_lib.reporting.published import REFERENCE_CITATION, pixelrow_reference
 from radgen_lib.reporting.records import check_rows, record
@@ -43,7 +43,9 @@ def _varying(lines: Iterable[Line]) -> list[str]:
 
 
 def _labels(line: Line, varying: list[str]) -> dict[str, str]:
-    parts = [label(c, line.keys[c]) for c in KEY_COLUMNS if c != "metric" and line.keys[c] and c in varying]
+    parts = [label(c, line.keys[c]) for c in KEY_COLUMNS if c not in ("metric", "design") and c in varying]
+    parts.append(BESIDE.join(label("design", name) for name in line.designs() if name and "design" in varying))
+    parts = [part for part in parts if part]
     return {"row": " | ".join(parts) or "all", "col": label("metric", line.keys["metric"])}
 
 
@@ -59,8 +61,8 @@ def item_table(item: str, rows: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
     """Table of one item from its result rows (``rows`` may hold other items too; they are left out).
 
     Every result row of the item appears; every required cell that no row fills appears with a reason. Columns: item,
-    row, col, the key columns that vary, published, citation, a group per protocol (value, low, high, n, events,
-    setup, reason, source), interval, verdict, reason, note, preset. Raises DataError when one result stands twice.
+    row, col, the key columns that vary, published, citation, a group per protocol (value, low, high, interval, n,
+    events, setup, reason, source), verdict, reason, note, preset. Raises DataError when one result stands twice.
     """
     import pandas as pd
 
@@ -75,7 +77,7 @@ def item_table(item: str, rows: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
         cell = line.cells.get(PUBLISHED) or line.cells.get(SHARED) or {}
         verdict = judge(
             value, cell.get("value", math.nan), cell.get("low", math.nan), cell.get("high", math.nan),
-            preset=facts.preset, tolerance=tolerance,
+            preset=facts.preset, tolerance=tolerance, interval=cell.get("interval", ""), elsewhere=facts.elsewhere,
         )  # fmt: skip
         heading = {"item": item, **_labels(line, varying), "published": value}
         heading["citation"] = REFERENCE_CITATION if math.isfinite(value) else ""

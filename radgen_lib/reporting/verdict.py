@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from radgen_lib.reporting.ranges import is_interval, range_kind
+
 CLAIMING_PRESET = "paper"
 DETERMINISTIC_TOLERANCE = 0.005
 
@@ -27,18 +29,24 @@ def judge(
     unrecoverable: bool = False,
     invalid: str = "",
     incomparable: str = "",
+    interval: str = "",
+    elsewhere: str = "",
 ) -> Verdict:
     """Compare a published number with the as-published rerun.
 
     ``tolerance`` marks a deterministic recomputation from released files (absolute difference allowed, 0.005 in the
     paper tables); it is judged under every preset, because no training goes into it. Everything else is judged under
-    ``paper`` only: reproduced when ``published`` lies inside [``low``, ``high``], the rerun's 95 % interval.
+    ``paper`` only: reproduced when ``published`` lies inside [``low``, ``high``]. ``interval`` says what that range is
+    (a result row's column); the reason repeats it, and only a range over patients makes a plain verdict: the spread of
+    repeated values (seeds, random tests, draws) is no 95 % interval, so its verdict says "(spread)".
     ``unrecoverable`` marks a number that cannot be recomputed from released files under any preset. ``invalid`` says
     why the published statistic has no meaning; it is then never called reproduced. ``incomparable`` says why the rerun
-    is not set against the published number at all.
+    is not set against the published number at all, ``elsewhere`` that no number of this cohort is.
     """
     if not math.isfinite(published):
         return Verdict("no published value")
+    if elsewhere:
+        return Verdict(elsewhere)
     recomputed = tolerance is not None and math.isfinite(value)
     if unrecoverable and not math.isfinite(value):
         return Verdict("not computable")
@@ -55,4 +63,9 @@ def judge(
         return Verdict("reproduced" if abs(published - value) <= tolerance + 1e-12 else "not reproduced")
     if not (math.isfinite(low) and math.isfinite(high)):
         return Verdict("not judged", "the rerun has no interval")
-    return Verdict("reproduced" if low <= published <= high else "not reproduced")
+    inside = low <= published <= high
+    kind = range_kind(interval)
+    spread = " (spread)" if kind and not is_interval(interval) else ""
+    limit = ", which is no 95 % interval" if spread else ""
+    reason = f"the published number lies {'inside' if inside else 'outside'} the {kind}{limit}" if kind else ""
+    return Verdict(f"{'reproduced' if inside else 'not reproduced'}{spread}", reason)

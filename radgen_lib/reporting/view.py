@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from radgen_lib.reporting.captions import table_caption
 from radgen_lib.reporting.facts import ReportFacts
-from radgen_lib.reporting.labels import ITEM_TITLES, LABELS, label, setup_label
+from radgen_lib.reporting.labels import BESIDE, ITEM_TITLES, LABELS, label, setup_label
+from radgen_lib.reporting.ranges import range_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,16 +19,19 @@ HEADLINE_METRICS = {
     "B.TB": ("auroc",),
     "B.TC": ("c_harrell", "c_uno"),
 }
+# Beside result rows: what each patient was given in each fold, from which the rows can be computed again.
+BEHIND = {"prediction.csv": "predictions.parquet", "survival.csv": "risks.parquet"}
 SHOWN_AT_ONCE = 14
 EXAMPLES = 4
 
 
 @dataclass(frozen=True)
 class CellView:
-    """One number: its text, interval, n, what it was computed with, link to its file, or the reason for the gap."""
+    """One number: text, range and its kind, n, what it was computed with, link to its file, or why there is none."""
 
     text: str = ""
     interval: str = ""
+    kind: str = ""
     n: str = ""
     setup: str = ""
     href: str = ""
@@ -60,7 +64,10 @@ class GapView:
 
 @dataclass(frozen=True)
 class TableView:
-    """A table: headline lines, all lines with numbers, and the gaps by reason."""
+    """A table: headline lines, all lines with numbers, the gaps by reason, and files to compute its numbers again.
+
+    ``behind``: name and address of each file of scores or risks by patient.
+    """
 
     item: str
     title: str
@@ -71,6 +78,7 @@ class TableView:
     headline: tuple[LineView, ...]
     lines: tuple[LineView, ...]
     gaps: tuple[GapView, ...]
+    behind: tuple[tuple[str, str], ...] = ()
 
 
 def number(value: float) -> str:
@@ -101,6 +109,7 @@ def _cell(row: dict[str, Any], protocol: str, facts: ReportFacts, item: str) -> 
     return CellView(
         text=number(value),
         interval=f"{number(low)} to {number(high)}" if math.isfinite(low) and math.isfinite(high) else "",
+        kind=range_kind(row[f"{protocol}_interval"]) if math.isfinite(low) and math.isfinite(high) else "",
         n=", ".join(text for text in people if text) if math.isfinite(value) else "",
         setup=setup_label(row[f"{protocol}_setup"]) if math.isfinite(value) else "",
         href=where,
@@ -116,10 +125,9 @@ def _printed(value: float) -> str:
 def _name(row: dict[str, Any], protocols: tuple[str, ...]) -> tuple[str, str]:
     """First and further parts of a line's name, without what its cells say anyway (design; generator of an arm)."""
     said = {part for name in protocols for part in setup_label(row[f"{name}_setup"]).split(", ")}
-    designs = {label("design", row.get("design", ""))} | (
-        {label("generator", row.get("generator", ""))} if row.get("arm") else set()
-    )
-    parts = [part for part in row["row"].split(" | ") if part not in said & designs] or [row["row"]]
+    maker = {label("generator", row.get("generator", ""))} if row.get("arm") else set()
+    told = said & (set(LABELS["design"].values()) | maker)
+    parts = [part for part in row["row"].split(" | ") if not set(part.split(BESIDE)) <= told] or [row["row"]]
     if len(parts) > 1 and parts[0] in LABELS["condition"].values():
         parts = [*parts[1:], parts[0]]
     return parts[0], ", ".join(parts[1:])
@@ -127,7 +135,10 @@ def _name(row: dict[str, Any], protocols: tuple[str, ...]) -> tuple[str, str]:
 
 def verdict_class(verdict: str) -> str:
     """Class of a verdict's badge; a verdict is never told by colour alone, its text stands in the badge."""
-    known = {"reproduced": "good", "not reproduced": "bad", "invalid statistic": "bad", "not computable": "open"}
+    known = {
+        "reproduced": "good", "not reproduced": "bad", "invalid statistic": "bad", "not computable": "open",
+        "reproduced (spread)": "open", "not reproduced (spread)": "open",
+    }  # fmt: skip
     return known.get(verdict, "quiet")
 
 
@@ -151,6 +162,19 @@ def _gaps(rows: list[dict[str, Any]]) -> tuple[GapView, ...]:
         for why, names in found.items()
     ]
     return tuple(sorted(gaps, key=lambda gap: -gap.count))
+
+
+def _behind(table: pd.DataFrame, protocols: tuple[str, ...], facts: ReportFacts) -> tuple[tuple[str, str], ...]:
+    """Files of scores and risks by patient that stand beside the files that numbers of this table came from."""
+    sources = {
+        str(source) for name in protocols for source in table.loc[table[name].notna(), f"{name}_source"].unique()
+    }
+    files = [f"{folder}{name}" for end, name in BEHIND.items() for folder in _folders(sources, end)]
+    return tuple((file, f"{facts.root}/{file}") for file in sorted(files))
+
+
+def _folders(sources: set[str], end: str) -> list[str]:
+    return [source.removesuffix(end) for source in sources if source.endswith(f"/{end}")]
 
 
 def table_view(item: str, table: pd.DataFrame, facts: ReportFacts) -> TableView:
@@ -179,5 +203,5 @@ def table_view(item: str, table: pd.DataFrame, facts: ReportFacts) -> TableView:
         href=f"{facts.tables_at}/{item}.csv", protocols=tuple(label("protocol", name) for name in protocols),
         has_published=bool(table["published"].notna().any()),
         headline=tuple(headline) if len(shown) > SHOWN_AT_ONCE else (),
-        lines=tuple(shown), gaps=_gaps(empty),
+        lines=tuple(shown), gaps=_gaps(empty), behind=_behind(table, protocols, facts),
     )  # fmt: skip

@@ -35,7 +35,9 @@ class Imaging(Block):
         Field(description="all MR; the 187 series of the cGAN and CPDM papers; T1 dynamic series by description"),
     ] = "dynamic"
     location: Annotated[str | None, Field(description="Folder of `folder`, address of `dicomweb`")] = None
-    endpoint: Annotated[str | None, Field(description="Another address than the public one, for idc (S3) and nbia")] = None
+    endpoint: Annotated[str | None, Field(description="Another address than the public one, for idc (S3) and nbia")] = (
+        None
+    )
     patients: Annotated[list[str] | None, Field(description="Only these patients; null: all")] = None
     shards: Annotated[int, Field(ge=1, le=500, description="Jobs that fetching and reading are divided into")] = 1
     volume: Annotated[

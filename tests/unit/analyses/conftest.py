@@ -61,6 +61,8 @@ def _patients(rng: np.random.Generator, imaged: int, others: int) -> tuple[pd.Da
             "age": rng.uniform(30, 80, size=n),
             "stage": rng.choice(["STAGE I", "STAGE IIA", "STAGE IIIC", "STAGE IV", "STAGE X"], size=n),
             "subtype": rng.choice(["BRCA_LumA", "BRCA_LumB", "BRCA_Basal", ""], size=n, p=[0.5, 0.2, 0.2, 0.1]),
+            "n_images": (np.arange(n) < imaged).astype(int),
+            "has_genes15": True,
         }
     )
     return table, pd.Series(latent, index=names)

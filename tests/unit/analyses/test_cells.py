@@ -103,7 +103,7 @@ def test_one_switch_at_a_time_changes_only_its_part(
     rows = {}
     for scope in ("train", "all"):
         chosen = protocol.model_copy(update={"fit_scope": scope})
-        found = prediction_rows(world.tables, world.runs, name="p", protocol=chosen, prediction=small, seed=1)
+        found, _ = prediction_rows(world.tables, world.runs, name="p", protocol=chosen, prediction=small, seed=1)
         rows[scope] = found[(found["arm"] == "synthetic") & (found["metric"] == "auroc") & (found["reason"] == "")]
     assert rows["all"]["value"].iloc[0] != rows["train"]["value"].iloc[0]
     assert rows["all"]["n"].iloc[0] == rows["train"]["n"].iloc[0]
@@ -124,7 +124,7 @@ def test_encoder_features_are_used_where_their_weights_are(world: Any, rigorous:
     real = world.tables.real_features
     tables = replace(world.tables, real_features=add(real, real["patient"]))
     small = asked.model_copy(update={"tasks": ["er"], "bootstrap": 100})
-    found = prediction_rows(tables, runs, name="p", protocol=rigorous, prediction=small, seed=1)
+    found, _ = prediction_rows(tables, runs, name="p", protocol=rigorous, prediction=small, seed=1)
     vgg = found[(found["extractor"] == "vgg16") & (found["arm"] == "synthetic") & (found["metric"] == "auroc")]
     assert (vgg.loc[vgg["generator"] == "edm", "value"] > 0.8).all()
     assert not found["reason"].str.contains("weights").any()

@@ -122,3 +122,22 @@ def test_copy_takes_the_nearest_condition(fingerprints: Any) -> None:
     mine = found.value[found.patients == tested]
     pair = [images[features.index[features["patient"] == p][0]].astype(np.float32) / 255 for p in (tested, donor)]
     assert mine == pytest.approx(np.full(3, ((pair[0] - pair[1]) ** 2).mean()), rel=1e-4)
+
+
+def test_a_copy_of_the_nearest_condition_is_an_arm_of_its_own(rows: pd.DataFrame) -> None:
+    """Not `copy`, the arm of B.TD: in a split by patient the tested patient has no training image."""
+    assert set(rows.loc[rows["task"] == "image", "arm"]) == {"nearest_copy"}
+
+
+def test_a_cohort_without_sites_or_labels_gets_reasons(fingerprints: Any, pick: Pick) -> None:
+    images, features, patients, condition, splits = fingerprints
+    bare = patients.assign(er=np.nan, mut_TP53=np.nan)
+    grouped = splits[splits["design"] == "grouped"]
+    rows = leak.leakage_rows(images, features, bare, condition, grouped, condition_name="genes15", seed=1, draws=100)
+    assert pick(rows, task="image", metric="mse", design="split by site, fitted on all")["reason"] == leak.NO_FOLDS
+    assert np.isfinite(pick(rows, task="image", metric="mse", design="split by patient, fitted on train")["value"])
+    unlabelled = rows[rows["task"] == "er"]
+    assert unlabelled["value"].isna().all()
+    assert (unlabelled["reason"] != "").all()
+    none = leak.leakage_rows(images, features, bare, condition.iloc[:0], splits, condition_name="g", seed=1, draws=100)
+    assert none["value"].isna().all()

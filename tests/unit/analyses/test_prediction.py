@@ -10,10 +10,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from radgen_lib.analyses import scoring
 from radgen_lib.analyses.arms import Tables
-from radgen_lib.analyses.prediction import prediction_rows
+from radgen_lib.analyses.prediction import SCORE_COLUMNS, prediction_rows
 from radgen_lib.core.config.cpdm import Prediction, Protocol
 
 Pick = Callable[..., pd.Series]
@@ -21,10 +22,11 @@ SYNTHETIC, REAL = "out_of_fold:test_on_synthetic", "out_of_fold:test_on_real"
 
 
 def _rows(world: Any, protocol: Protocol, asked: Prediction, **changes: Any) -> pd.DataFrame:
-    return prediction_rows(
+    rows, _ = prediction_rows(
         changes.get("tables", world.tables), changes.get("runs", world.runs), name="rigorous", protocol=protocol,
         prediction=asked, seed=1, threads=changes.get("threads", 1),
     )  # fmt: skip
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -146,12 +148,16 @@ def test_published_evaluation_is_a_spread_over_random_tests(
     world: Any, published: Protocol, asked: Prediction, pick: Pick
 ) -> None:
     runs = [r for r in world.runs if r.generator == "edm"]
-    found = prediction_rows(world.tables, runs, name="as_published", protocol=published, prediction=asked, seed=1)
+    found, _ = prediction_rows(world.tables, runs, name="as_published", protocol=published, prediction=asked, seed=1)
     keys = {"task": "er", "arm": "synthetic", "design": "holdout10:test_on_synthetic"}
     auroc = pick(found, metric="auroc", **keys)
     assert auroc["interval"].startswith("spread over 6 random 10% tests")
     assert auroc["value"] > 0.8
-    assert auroc["note"] == "about 12 patients a test"
+    assert auroc["interval"] == "spread over 6 random 10% tests of 12 patients each, 95 %"
+    assert auroc["n"] == 12
+    assert 3 <= auroc["events"] <= 9
+    assert auroc["note"].startswith("6 draws of 12 patients, ")
+    assert "from 120 patients" in auroc["note"]
     assert set(found.loc[found["arm"] == "synthetic", "metric"]) >= {"auroc", "average_precision", "auprc_trapz", "f1"}
     assert pick(found, task="er", arm="untrained", metric="auroc", extractor="radiomics")["reason"].startswith(
         "no synthetic"
@@ -166,7 +172,7 @@ def test_threshold_from_test_never_gives_a_lower_f1(
     values = {}
     for source in ("test", "train"):
         protocol = published.model_copy(update={"threshold_from": source})
-        found = prediction_rows(world.tables, world.runs, name="p", protocol=protocol, prediction=small, seed=1)
+        found, _ = prediction_rows(world.tables, world.runs, name="p", protocol=protocol, prediction=small, seed=1)
         values[source] = pick(found, arm="synthetic", generator="edm", metric="f1", extractor="radiomics")["value"]
     assert values["test"] > values["train"]
 
@@ -174,7 +180,7 @@ def test_threshold_from_test_never_gives_a_lower_f1(
 def test_holdout_on_real_images(world: Any, published: Protocol, asked: Prediction) -> None:
     protocol = published.model_copy(update={"test_on": ["real"]})
     small = asked.model_copy(update={"tasks": ["er"], "holdout_seeds": 12})
-    found = prediction_rows(world.tables, world.runs, name="p", protocol=protocol, prediction=small, seed=1)
+    found, _ = prediction_rows(world.tables, world.runs, name="p", protocol=protocol, prediction=small, seed=1)
     real = found[(found["arm"] == "real") & (found["metric"] == "auroc")]
     assert len(real) == 1
     assert real.iloc[0]["n"] <= 16
@@ -221,3 +227,65 @@ def test_tables_labels_drop_the_unknown() -> None:
     patients = pd.DataFrame({"patient": ["A", "B", "C"], "er": [1.0, np.nan, 0.0]})
     empty = pd.DataFrame()
     assert Tables(patients, empty, {}, empty, empty).labels("er").to_dict() == {"A": 1, "C": 0}
+
+
+def _recomputed(scores: pd.DataFrame) -> float:
+    """AUROC of one arm as the table's documentation says: one scale, mean over repeats."""
+    scaled = ((scores["score"] - scores["centre"]) / scores["scale"]).round(scoring.SCORE_DIGITS)
+    mean = scores.assign(score=scaled).groupby("patient")[["y", "score"]].mean()
+    return float(roc_auc_score(mean["y"].astype(int), mean["score"]))
+
+
+def test_numbers_can_be_computed_again_from_the_scores(make_world: Callable[..., Any], rigorous: Protocol) -> None:
+    world = make_world(repeats=2, others=60)
+    small = Prediction(tasks=["er"], classifiers=["logistic"], primary_tasks=[], bootstrap=100, inner_folds=3)
+    rows, scores = prediction_rows(world.tables, world.runs, name="p", protocol=rigorous, prediction=small, seed=1)
+    assert list(scores.columns) == list(SCORE_COLUMNS)
+    numbers = rows[(rows["metric"] == "auroc") & rows["value"].notna()]
+    assert len(numbers) >= 10
+    for row in numbers.to_dict("records"):
+        keys = {name: row[name] for name in ("arm", "generator", "design", "extractor", "task", "model")}
+        mine = scores[np.logical_and.reduce([scores[name] == value for name, value in keys.items()])]
+        assert _recomputed(mine) == pytest.approx(row["value"], abs=1e-9), keys
+        assert mine["patient"].nunique() == row["n"]
+        assert not mine.duplicated(["repeat", "patient"]).any()
+
+
+def test_random_tests_can_be_computed_again_from_the_scores(
+    world: Any, published: Protocol, asked: Prediction, pick: Pick
+) -> None:
+    small = asked.model_copy(update={"tasks": ["er"]})
+    rows, scores = prediction_rows(world.tables, world.runs, name="p", protocol=published, prediction=small, seed=1)
+    row = pick(rows, arm="synthetic", generator="edm", metric="auroc", extractor="radiomics")
+    mine = scores[(scores["arm"] == "synthetic") & (scores["generator"] == "edm")]
+    each = [roc_auc_score(part["y"], part["score"]) for _, part in mine.groupby("repeat") if part["y"].nunique() == 2]
+    assert row["value"] == pytest.approx(np.mean(each))
+    assert row["n"] == mine.groupby("repeat").size().mean()
+    assert sorted(mine["fold"].unique()) == [f"h{i}" for i in range(6)]
+
+
+def test_published_model_is_evaluated_for_the_published_endpoint_only(
+    world: Any, rigorous: Protocol, asked: Prediction
+) -> None:
+    """Its overview number must come from CPDM's own images under every protocol, whatever the primary generator."""
+    runs = [*world.runs, replace(world.runs[0], generator="cpdm")]
+    protocol = rigorous.model_copy(update={"test_on": ["synthetic"]})
+    found = _rows(world, protocol, asked.model_copy(update={"bootstrap": 100}), runs=runs)
+    cpdm = found[(found["generator"] == "cpdm") & (found["arm"] == "synthetic")]
+    assert set(cpdm["task"]) == {"subgroup"}
+    assert cpdm["value"].notna().all()
+
+
+def test_a_sample_of_the_patients_is_told(world: Any, rigorous: Protocol, asked: Prediction, pick: Pick) -> None:
+    many = world.tables.patients.tail(1)
+    further = [many.assign(patient=f"TCGA-ZZ-{i:04d}") for i in range(30)]
+    tables = replace(world.tables, patients=pd.concat([world.tables.patients, *further], ignore_index=True))
+    small = asked.model_copy(update={"tasks": ["er"], "bootstrap": 100})
+    told = "sample of 120 of 150 patients without MRI, drawn to hold the labelled ones"
+    rows = _rows(world, rigorous, small, tables=tables)
+    numbers = rows[rows["value"].notna()]
+    real = numbers["arm"] == "real"
+    assert real.any()
+    assert numbers.loc[~real, "note"].str.contains(told, regex=False).all()
+    assert not numbers.loc[real, "note"].str.contains("sample of").any()
+    assert not _rows(world, rigorous, small)["note"].str.contains("sample of").any()

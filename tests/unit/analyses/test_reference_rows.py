@@ -11,14 +11,19 @@ import pandas as pd
 import pytest
 
 from radgen_lib.analyses.fidelity import pair_table
-from radgen_lib.analyses.reference_rows import reference_rows
+from radgen_lib.analyses.reference_rows import RELEASED_TESTS, reference_rows
 from radgen_lib.metrics.frechet import pixelrow_frechet
 
 Pick = Callable[..., pd.Series]
 
 
+def _tests(world: Any, *indices: int) -> dict[int, str]:
+    owner = world.series.set_index("image_index")["patient"]
+    return {index: owner[index] for index in indices}
+
+
 def test_references_and_models_of_a_made_up_cohort(world: Any, pick: Pick) -> None:
-    tests = (1, 4)
+    tests = _tests(world, 1, 4)
     rows = reference_rows(
         world.images, world.series, world.runs[:2], world.tables.splits, name="rigorous", clamp=True, seed=1,
         test_images=tests,
@@ -41,7 +46,14 @@ def test_best_of_draws_is_taken_within_a_repeat(make_world: Any, pick: Pick) -> 
     """More repeats must not lower the best: it is the mean of each repeat's best of the first three draws."""
     world = make_world(repeats=3, others=20)
     rows = reference_rows(
-        world.images, world.series, world.runs[:1], world.tables.splits, name="p", clamp=True, seed=1, test_images=(4,)
+        world.images,
+        world.series,
+        world.runs[:1],
+        world.tables.splits,
+        name="p",
+        clamp=True,
+        seed=1,
+        test_images=_tests(world, 4),
     )
     pairs = pair_table(world.images, world.runs[0], world.tables.splits, clamp=True)
     pairs = pairs[(pairs["image_index"] == 4) & (pairs["design"] == "grouped")]
@@ -53,7 +65,7 @@ def test_best_of_draws_is_taken_within_a_repeat(make_world: Any, pick: Pick) -> 
 
 def test_patient_without_another_image_is_a_reason(world: Any, pick: Pick) -> None:
     rows = reference_rows(
-        world.images, world.series, [], world.tables.splits, name="p", clamp=True, seed=1, test_images=(0,)
+        world.images, world.series, [], world.tables.splits, name="p", clamp=True, seed=1, test_images=_tests(world, 0)
     )
     assert pick(rows, arm="copy")["reason"] == "no such training image"
     assert pick(rows, arm="other_patient")["value"] > 0
@@ -80,6 +92,15 @@ def test_values_measured_once_on_the_released_projections(
     for arm, value in zip(("copy", "same_patient", "other_patient", "mean_image"), values, strict=True):
         assert pick(rows, arm=arm, task=task)["value"] == pytest.approx(value, abs=0.0015), arm
     assert 15 < pick(rows, arm="noise", task=task)["value"] < 35
+
+
+def test_another_cohort_has_reasons_for_the_published_test_images(world: Any) -> None:
+    """Its images 1 and 16 exist, but they show other people than the published test images."""
+    assert {1, 16} <= set(world.series["image_index"])
+    rows = reference_rows(world.images, world.series, world.runs, world.tables.splits, name="p", clamp=True, seed=1)
+    assert list(rows["task"]) == list(RELEASED_TESTS.values())
+    assert rows["value"].isna().all()
+    assert rows["reason"].str.startswith("needs the released projections, of which TCGA-").all()
 
 
 def _released(mirror: Path) -> tuple[np.ndarray, pd.DataFrame]:

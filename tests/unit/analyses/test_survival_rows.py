@@ -14,7 +14,7 @@ import pytest
 from radgen_lib.analyses import cox_risk as cox_module
 from radgen_lib.analyses.arms import Partition
 from radgen_lib.analyses.cox_risk import Block, NotConverged, clinical_table, cox_risk, design_matrix
-from radgen_lib.analyses.survival import imaged_reasons, survival_rows
+from radgen_lib.analyses.survival import RISK_COLUMNS, imaged_reasons, survival_rows
 from radgen_lib.analyses.survival_design import SurvivalSetting, outcome_table, pooled_risk
 from radgen_lib.analyses.survival_scores import holdout_rows
 from radgen_lib.core.config.cpdm import Protocol, Survival
@@ -24,7 +24,7 @@ SYNTHETIC = {"arm": "synthetic", "generator": "edm", "extractor": "radiomics"}
 
 
 @pytest.fixture(scope="module")
-def found(world: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+def found(world: Any) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     from radgen_lib.core.config.cpdm import RIGOROUS
 
     protocol = RIGOROUS.model_copy(update={"survival_components": 5})
@@ -34,7 +34,7 @@ def found(world: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_planted_risk_is_found_and_controls_find_nothing(found: Any, pick: Pick) -> None:
-    rows, _ = found
+    rows, _, _ = found
     for metric in ("c_harrell", "c_uno"):
         row = pick(rows, task="survival", metric=metric, **SYNTHETIC)
         assert row["value"] > 0.65
@@ -47,14 +47,14 @@ def test_planted_risk_is_found_and_controls_find_nothing(found: Any, pick: Pick)
 
 
 def test_equal_images_give_one_half_and_one_group(found: Any, pick: Pick) -> None:
-    rows, _ = found
+    rows, _, _ = found
     keys = {"task": "survival", "arm": "synthetic", "generator": "mean", "extractor": "radiomics"}
     assert pick(rows, metric="c_harrell", **keys)["value"] == 0.5
     assert pick(rows, metric="logrank_p", **keys)["reason"] == "all patients fall into one risk group"
 
 
 def test_comparator_and_paired_differences(found: Any, pick: Pick, world: Any) -> None:
-    rows, _ = found
+    rows, _, _ = found
     clinical = pick(rows, task="survival", arm="clinical", metric="c_harrell")
     both = pick(rows, task="survival", arm="clinical+synthetic", metric="c_harrell")
     assert clinical["n"] == both["n"] < pick(rows, task="survival", metric="c_harrell", **SYNTHETIC)["n"]
@@ -66,7 +66,7 @@ def test_comparator_and_paired_differences(found: Any, pick: Pick, world: Any) -
 
 
 def test_arms_of_real_images_state_the_deaths_found(found: Any, pick: Pick, world: Any) -> None:
-    rows, _ = found
+    rows, _, _ = found
     imaged = world.tables.patients[world.tables.patients["patient"].isin(world.tables.real_features["patient"])]
     deaths = int(imaged["os_event"].sum())
     assert deaths > 0
@@ -82,13 +82,13 @@ def test_arms_of_real_images_state_the_deaths_found(found: Any, pick: Pick, worl
 
 
 def test_shuffled_conditions_are_compared(found: Any, pick: Pick) -> None:
-    rows, _ = found
+    rows, _, _ = found
     gap = pick(rows, task="survival", arm="synthetic minus shuffled", generator="edm", metric="c_harrell_difference")
     assert gap["low"] > 0
 
 
 def test_numbers_have_n_deaths_and_the_selection_note(found: Any) -> None:
-    rows, _ = found
+    rows, _, _ = found
     numbers = rows[rows["reason"] == ""]
     assert (numbers["n"] > 0).all()
     assert (numbers["events"] > 0).all()
@@ -100,7 +100,7 @@ def test_numbers_have_n_deaths_and_the_selection_note(found: Any) -> None:
 
 
 def test_curves_start_at_one_and_fall(found: Any) -> None:
-    _, curves = found
+    _, curves, _ = found
     assert set(curves["group"]) == {"low", "high"}
     one = curves[(curves["arm"] == "synthetic") & (curves["generator"] == "edm") & (curves["task"] == "survival")]
     for _, part in one.groupby("group"):
@@ -111,13 +111,21 @@ def test_curves_start_at_one_and_fall(found: Any) -> None:
 
 
 def test_published_splits_report_train_and_test(world: Any, published: Protocol, cox: Survival, pick: Pick) -> None:
-    rows, curves = survival_rows(
+    rows, curves, risks = survival_rows(
         world.tables, world.runs, name="as_published", protocol=published, survival=cox, seed=1, draws=100, holdouts=4
     )
     keys = {"task": "survival_subgroup", "design": "holdout20", **SYNTHETIC}
     train, test = (pick(rows, metric=m, **keys) for m in ("c_harrell_train", "c_harrell"))
-    assert test["interval"].startswith("spread over 4 random 80/20 splits")
+    assert test["interval"].startswith("spread over 4 random 80/20 splits of 24 test patients each")
+    assert train["interval"].startswith("spread over 4 random 80/20 splits of 96 training patients each")
+    assert (test["n"], train["n"]) == (24, 96)
+    assert test["events"] < train["events"]
+    assert "4 draws of 24 patients, " in test["note"] and "from 120 patients" in test["note"]
     assert train["value"] > 0.6
+    mine = risks[(risks["task"] == "survival_subgroup") & (risks["arm"] == "synthetic") & (risks["generator"] == "edm")]
+    for part, row in (("train", train), ("test", test)):
+        each = [_harrell(one) for _, one in mine[mine["part"] == part].groupby("repeat")]
+        assert row["value"] == pytest.approx(np.mean(each))
     assert curves.empty
     assert list(curves.columns)[:4] == ["condition", "generator", "extractor", "task"]
 
@@ -145,20 +153,47 @@ def test_groups_are_split_at_the_training_median(world: Any, rigorous: Protocol,
     assert pooled.high.all()
 
 
+def _harrell(table: pd.DataFrame) -> float:
+    from lifelines.utils import concordance_index
+
+    return float(concordance_index(table["time"], -table["risk"], table["event"]))
+
+
+def test_numbers_can_be_computed_again_from_the_risks(found: Any, pick: Pick) -> None:
+    rows, _, risks = found
+    assert list(risks.columns) == list(RISK_COLUMNS)
+    numbers = rows[(rows["metric"] == "c_harrell") & rows["value"].notna()]
+    assert len(numbers) >= 10
+    for row in numbers.to_dict("records"):
+        keys = {name: row[name] for name in ("arm", "generator", "extractor", "task", "model", "design")}
+        mine = risks[np.logical_and.reduce([risks[name] == value for name, value in keys.items()])]
+        mean = mine.groupby("patient")[["time", "event", "risk"]].mean()
+        assert _harrell(mean) == pytest.approx(row["value"], abs=1e-9), keys
+        assert (len(mean), mean["event"].sum()) == (row["n"], row["events"])
+
+
+def test_a_sample_of_the_patients_is_told(world: Any, rigorous: Protocol, cox: Survival) -> None:
+    further = [world.tables.patients.tail(1).assign(patient=f"TCGA-ZZ-{i:04d}") for i in range(30)]
+    tables = replace(world.tables, patients=pd.concat([world.tables.patients, *further], ignore_index=True))
+    rows, _, _ = survival_rows(tables, world.runs, name="p", protocol=rigorous, survival=cox, seed=1, draws=100)
+    numbers = rows[rows["value"].notna()]
+    assert numbers["note"].str.contains("sample of 120 of 150 patients without MRI", regex=False).all()
+
+
 def test_no_source_generator_is_a_reason(world: Any, rigorous: Protocol, cox: Survival) -> None:
     runs = [
         replace(r, index=r.index[k], features=r.features[k])
         for r in world.runs
         if (k := r.index["kind"] == "heldout").any()
     ]
-    rows, _ = survival_rows(world.tables, runs, name="rigorous", protocol=rigorous, survival=cox, seed=1, draws=100)
+    rows, _, _ = survival_rows(world.tables, runs, name="rigorous", protocol=rigorous, survival=cox, seed=1, draws=100)
     radiomics = rows[rows["extractor"] == "radiomics"]
     assert radiomics["reason"].str.contains("no synthetic images of generator edm").all()
 
 
 def test_too_few_deaths_is_a_reason(world: Any, rigorous: Protocol, cox: Survival) -> None:
     alive = replace(world.tables, patients=world.tables.patients.assign(os_event=0.0))
-    rows, _ = survival_rows(alive, world.runs, name="rigorous", protocol=rigorous, survival=cox, seed=1, draws=100)
+    rows, _, _ = survival_rows(alive, world.runs, name="rigorous", protocol=rigorous, survival=cox, seed=1, draws=100)
     assert rows.loc[rows["extractor"] == "radiomics", "reason"].str.endswith("patients, 0 deaths").all()
 
 
@@ -239,5 +274,5 @@ def test_warnings_of_the_fit_go_to_the_log(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_all_splits_failing_is_a_row_with_the_reason() -> None:
-    rows = holdout_rows({"train": [], "test": []}, ["did not converge: x"], [], {"item": "B.TC"}, n=9, events=2)
+    rows = holdout_rows(pd.DataFrame(), ["did not converge: x"], [], {"item": "B.TC"}, n=9, events=2)
     assert [r["reason"] for r in rows] == ["did not converge: x"]

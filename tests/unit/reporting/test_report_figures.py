@@ -13,7 +13,7 @@ import pytest
 
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.reporting import figures
-from radgen_lib.reporting.diagram import group_of
+from radgen_lib.reporting.diagram import _kept, group_of
 from radgen_lib.reporting.gather import frechet_bars
 from radgen_lib.reporting.style import nothing_to_show, styled
 
@@ -128,6 +128,20 @@ def test_flow_has_arrows_along_the_images_only(flow: pd.DataFrame) -> None:
     assert arrows.call_count == 1
 
 
+def test_flow_shows_the_count_that_is_used(flow: pd.DataFrame) -> None:
+    row = {"step": "label er", "unit": "patient", "kept": 708, "kept_patients": 708, "used": 706}
+    assert _kept(row) == "708 patients labelled, 706 with a condition"
+    assert _kept({**row, "used": None}) == "708 patients kept"
+    assert figures.cohort_flow(flow.assign(used=None)) == figures.cohort_flow(flow)
+    assert figures.cohort_flow(flow.assign(used=[None, None, 99])) != figures.cohort_flow(flow)
+
+
+def test_forest_names_the_kind_of_its_ranges(rows: pd.DataFrame) -> None:
+    chosen = rows[(rows["item"] == "B.TB") & (rows["task"] == "er") & (rows["model"] == "logistic")]
+    spread = chosen.assign(interval="spread over 5 random 10% tests of 12 patients each, 95 %")
+    assert figures.auroc_forest(spread) != figures.auroc_forest(chosen)
+
+
 def test_flow_takes_reason_or_reasons(flow: pd.DataFrame) -> None:
     assert figures.cohort_flow(flow) == figures.cohort_flow(flow.rename(columns={"reasons": "reason"}))
 
@@ -141,7 +155,7 @@ def test_flow_takes_reason_or_reasons(flow: pd.DataFrame) -> None:
         (lambda: figures.auroc_forest(pd.DataFrame()), "no AUROC could be computed"),
         (lambda: figures.frechet_reference(pd.DataFrame()), "no pixel-row Fréchet distance could be computed"),
         (lambda: figures.cohort_flow(pd.DataFrame()), "the selection table is empty"),
-        (lambda: figures.subgroup_pca(pd.DataFrame()), "no features of labelled patients"),
+        (lambda: figures.subgroup_pca(pd.DataFrame()), "no patient has both a subgroup label and a synthetic image"),
         (
             lambda: figures.nearest_pairs(np.empty((0, 4, 4)), np.empty((0, 4, 4)), [], []),
             "no nearest pair was computed",

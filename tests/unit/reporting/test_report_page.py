@@ -155,6 +155,35 @@ def test_page_without_results_says_so(facts: ReportFacts) -> None:
     assert " ".join(empty.text).count("This run made no such result.") == 10
 
 
+def test_every_range_names_its_kind(tables: dict[str, pd.DataFrame], facts: ReportFacts) -> None:
+    ranges = 0
+    for item, table in tables.items():
+        view = table_view(item, table.assign(as_published_interval="spread over 5 random tests, 95 %"), facts)
+        for line in view.lines:
+            for cell in line.cells:
+                ranges += bool(cell.interval)
+                assert not cell.kind or cell.interval
+            if line.cells[0].interval:
+                assert line.cells[0].kind == "spread of 5 random tests"
+    assert ranges > 50
+
+
+def test_page_calls_no_spread_an_interval(html: str) -> None:
+    assert "followed by its 95 % interval" not in html
+    assert "A <em>spread</em> holds the middle 95 % of repeated values" in html
+    assert "patient bootstrap 95 %" in html
+
+
+def test_files_of_scores_are_linked(tables: dict[str, pd.DataFrame], facts: ReportFacts) -> None:
+    moved = tables["B.TB"].replace(
+        {"rigorous_source": {"cpdm/rows/prediction.csv": "cpdm/rigorous/rows/prediction.csv"}}
+    )
+    hrefs = {a["href"] for a in Reader(render({"B.TB": moved}, {}, facts)).all("a")}
+    assert "../cpdm/rigorous/rows/predictions.parquet" in hrefs
+    survival = table_view("B.TC", tables["B.TC"], facts).behind
+    assert survival == (("cpdm/rows/risks.parquet", "../cpdm/rows/risks.parquet"),)
+
+
 def test_unknown_tables_and_figures_stand_at_the_end(tables: dict[str, pd.DataFrame], facts: ReportFacts) -> None:
     made = Reader(render({"S.FAIR": tables["S.PRIV"]}, {"age_bars": b"<svg xmlns='x'/>"}, facts))
     assert "further" in [a.get("id") for a in made.all("section")]

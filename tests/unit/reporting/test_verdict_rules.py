@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radgen_lib.reporting.labels import VERDICTS
+from radgen_lib.reporting.labels import PHANTOM, VERDICTS
+from radgen_lib.reporting.ranges import range_kind
 from radgen_lib.reporting.verdict import judge
 
 NAN = math.nan
@@ -29,6 +30,43 @@ def test_paper_preset_judges_by_the_interval(
     published: float, value: float, low: float, high: float, expected: str
 ) -> None:
     assert judge(published, value, low, high, preset="paper").verdict == expected
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_only_a_range_over_patients_is_an_interval(inside: bool) -> None:
+    published, word = (0.8, "reproduced") if inside else (0.99, "not reproduced")
+    bands = {
+        "patient bootstrap (BCa), 500 draws, 95 %": (word, "patient bootstrap 95 %"),
+        "spread over 5 random 10% tests of 12 patients each, 95 %": (f"{word} (spread)", "which is no 95 % interval"),
+        "20 random halves by patient, middle 95 %": (f"{word} (spread)", "20 random halves by patient"),
+    }
+    for interval, (verdict, reason) in bands.items():
+        found = judge(published, 0.8, 0.7, 0.9, preset="paper", interval=interval)
+        assert found.verdict == verdict
+        assert reason in found.reason
+
+
+def test_no_number_of_another_cohort_is_judged() -> None:
+    for preset in ("demo", "paper"):
+        assert judge(0.8, 0.8, 0.7, 0.9, preset=preset, elsewhere=PHANTOM) == (PHANTOM, "")
+    assert judge(15, 15, NAN, NAN, preset="demo", tolerance=0.0, elsewhere=PHANTOM).verdict == PHANTOM
+    assert judge(NAN, 0.8, 0.7, 0.9, preset="paper", elsewhere=PHANTOM).verdict == "no published value"
+
+
+@pytest.mark.parametrize(
+    ("interval", "kind"),
+    [
+        ("paired patient bootstrap, 500 draws, 95 %, 4 draws without a value", "paired patient bootstrap 95 %"),
+        ("patient jackknife, normal limits, 95 %", "patient jackknife 95 %"),
+        ("spread over 3 draws, 95 %", "spread of 3 draws"),
+        ("spread over 6 random 10% tests of 12 patients each, 2 without a value, 95 %",
+         "spread of 6 random 10% tests of 12 patients each"),
+        ("none: one image", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_kinds_of_ranges_have_short_names(interval: str, kind: str) -> None:
+    assert range_kind(interval) == kind
 
 
 def test_value_without_interval_says_why() -> None:
