@@ -15,6 +15,7 @@ from benchmarks.common import ROOT, Result, parser, pin, report
 FOLDS, LIMIT_S, JOBS = 10, 3.0, 30
 CONFIG = f"""\
 preset: paper
+run: [tcga_brca_released]
 cohorts: {{tcga_brca_released: {{splits: {{folds: {FOLDS}, repeats: 1}}}}}}
 """
 SCRIPTS = """\

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -124,7 +124,7 @@ def check_device(config: Config) -> Check:
 
 def check_disk(config: Config) -> Check:
     """Free space where the results go."""
-    place = _standing(Path(config.results))
+    place = standing(Path(config.results))
     free = shutil.disk_usage(place).free / GB
     return _amount("disk", free, DISK.get(config.preset, DISK_SMALL), "results:", "Free space, or set `results:`")
 
@@ -154,7 +154,7 @@ def _amount(what: str, found: float, bounds: tuple[float, float], label: str, to
 def check_folders(config: Config) -> Iterator[Check]:
     """Every folder that is written must be writable, or be possible to make; none is made here."""
     for key in ("results", "downloads", "resume"):
-        place = _standing(Path(getattr(config, key)))
+        place = standing(Path(getattr(config, key)))
         try:
             with tempfile.TemporaryFile(dir=place):
                 yield Check("OK", f"folder {key}", str(getattr(config, key)))
@@ -163,22 +163,30 @@ def check_folders(config: Config) -> Iterator[Check]:
             yield Check("FAIL", f"folder {key}", found, f"Make it writable, or set `{key}:` to another folder")
 
 
-def _standing(path: Path) -> Path:
+def standing(path: Path) -> Path:
     """``path`` or the nearest folder above it that exists."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.exists())
 
 
 def check_sources(config: Config, registry: Mapping[str, Source], cohort: str, mirror: Path | None) -> Check:
-    """The files of a cohort: in the downloads, in the mirror, or reachable."""
+    """The files of a released cohort: in the downloads, in the mirror, or reachable."""
     from radgen_lib.cohort.released import FILES
+
+    return check_files(config, registry, FILES, f"files of {cohort}", mirror)
+
+
+def check_files(
+    config: Config, registry: Mapping[str, Source], names: Iterable[str], what: str, mirror: Path | None
+) -> Check:
+    """Files of the registry: in the downloads, in the mirror, or reachable."""
     from radgen_lib.sources.status import source_status
 
-    what = f"files of {cohort}"
-    unknown = [name for name in FILES if name not in registry]
+    names = list(names)
+    unknown = [name for name in names if name not in registry]
     if unknown:
         return Check("FAIL", what, f"not in the registry: {', '.join(unknown)}", "Add them to the file of `registry:`")
-    needed = {name: registry[name] for name in FILES}
+    needed = {name: registry[name] for name in names}
     downloads = Path(config.downloads)
     here = source_status(needed, downloads=downloads, mirror=mirror, check_network=False)
     wrong = here[here["verified"].str.startswith("no")]

@@ -15,9 +15,9 @@ from radgen_lib.cli.checks import (
     check_packages,
     check_python,
     check_radiomics,
-    check_sources,
     check_weights,
 )
+from radgen_lib.cli.cohort_checks import check_cohort
 from radgen_lib.cli.common import add_config_option, columns, mirror_of, read_config
 from radgen_lib.core.errors import ConfigError, DownloadError
 
@@ -58,7 +58,7 @@ def _configured(options: argparse.Namespace) -> list[Check]:
         partial(check_device, config),
         partial(check_disk, config),
         partial(check_folders, config),
-        *(partial(check_sources, config, registry, name, mirror) for name in cohorts),
+        *(partial(check_cohort, config, registry, name, mirror) for name in cohorts),
         partial(check_weights, config, registry),
     ]
     return [row for part in parts for row in _rows(part)]

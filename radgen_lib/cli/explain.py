@@ -7,17 +7,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from radgen_lib.cli.common import columns
+from radgen_lib.cli.common import CONFIG_FILE, columns
 from radgen_lib.cli.dryrun import NOTHING, Job, causes_by_rule, error_line, job_counts, parse_jobs
 from radgen_lib.core.errors import RadgenError
+
+if TYPE_CHECKING:
+    from radgen_lib.core.config.cohort import Cohort
 
 _RULE = re.compile(r'^(?:rule|checkpoint) (\w+):\n\s+"""(.+?)"""', re.MULTILINE | re.DOTALL)
 TARGETS = {
     "all": "the report and every table of the cohorts under `run:` (what runs without a target)",
     "paper_tables": "every published table beside ours, as CSV, for the cohorts under `run:`",
     "cpdm": "the tables of system B (conditional diffusion from omics, CPDM) for the cohorts under `run:`",
-    "tcga_brca_released": "report and tables of the patients whose files the authors of CPDM released",
 }
 
 
@@ -36,7 +39,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Print what the targets make and, by rule, how many jobs would run for which cause."""
-    words = rule_words(options.directory)
+    words = {**rule_words(options.directory), **cohort_words(options.directory)}
     text = dry_run(options.directory, options.targets, options.config)
     jobs = parse_jobs(text)
     for target in options.targets or ["all"]:
@@ -65,6 +68,24 @@ def rule_words(folder: Path) -> dict[str, str]:
     files = [folder / "Snakefile", *sorted((folder / "rules").glob("*.smk"))]
     found = [pair for file in files if file.is_file() for pair in _RULE.findall(file.read_text(encoding="utf-8"))]
     return {name: " ".join(text.split()).split(". ")[0].rstrip(".") for name, text in found}
+
+
+def cohort_words(folder: Path) -> dict[str, str]:
+    """Cohort -> what its target makes, by the configuration of the project folder, shipped cohorts included."""
+    from radgen_lib.core.config.load import load_config
+
+    file = folder / CONFIG_FILE
+    cohorts = load_config(file if file.is_file() else None).cohorts
+    return {name: _cohort_words(cohort) for name, cohort in cohorts.items()}
+
+
+def _cohort_words(cohort: Cohort) -> str:
+    if cohort.imaging is None:
+        return "report and tables of the patients whose files the authors of CPDM released"
+    if cohort.omics is None:
+        return "ingestion alone (series, phases, volumes, its page): no system applies without molecular data"
+    kind = "digital patients" if cohort.phantom else "a cohort"
+    return f"{kind} from DICOM series and molecular tables to the report and every table"
 
 
 def target_words(target: str, jobs: list[Job], words: dict[str, str]) -> str:

@@ -13,8 +13,8 @@ import radgen_lib
 from radgen_lib.core.errors import RadgenError
 
 COMMANDS = {
-    "doctor": "is everything there: packages, device, disk, memory, network, weights?",
-    "sources": "every download: size, licence, checksum, where it lies, reachable?",
+    "doctor": "is everything there: packages, device, disk, memory, weights, and the data of a cohort?",
+    "sources": "every download: size, licence, checksum, where it lies; image sources of the cohorts",
     "explain": "what would run and why, and what a target makes",
     "synthesize": "images of new patients from trained weights",
 }

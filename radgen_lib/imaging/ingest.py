@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,9 @@ class _Writer:
 
 def _read_all(tasks: list[StudyTask], writer: _Writer, root: Path, out: Path, imaging: Imaging, jobs: int) -> None:
     progress = Progress("studies", len(tasks))
-    with stop_on_signal() as stop:
-        for task, result in zip(tasks, _results(tasks, root, out, imaging, jobs), strict=True):
+    results = _results(tasks, root, out, imaging, jobs)
+    with stop_on_signal() as stop, _dropping(results):
+        for task, result in zip(tasks, results, strict=True):
             writer.add(task, result)
             kept = sum(not phase.reason for phase in result.phases)
             _LOG.info("%s: %d of %d phases, %d masks", task.name, kept, len(task.phases), len(result.masks.arrays))
@@ -177,7 +179,20 @@ def _read_all(tasks: list[StudyTask], writer: _Writer, root: Path, out: Path, im
                 raise StopRequested("images: stopped; nothing is kept of this shard, the next start reads it again")
 
 
-def _results(tasks: list[StudyTask], root: Path, out: Path, imaging: Imaging, jobs: int) -> Iterator[StudyResult]:
+@contextmanager
+def _dropping(results: Generator[StudyResult, None, None]) -> Iterator[None]:
+    """Close ``results`` at the end; that work of other processes is dropped by it is meant, and no warning."""
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*have been cancelled", category=UserWarning)
+            results.close()
+
+
+def _results(
+    tasks: list[StudyTask], root: Path, out: Path, imaging: Imaging, jobs: int
+) -> Generator[StudyResult, None, None]:
     """Results in the order of ``tasks``, each as soon as it and those before it are there."""
     work: Callable[..., StudyResult] = read_study
     if jobs <= 1 or len(tasks) <= 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,18 @@ from typing import Any, Literal
 import highdicom as hd
 import numpy as np
 import SimpleITK
+from pydicom.errors import InvalidDicomError
 
 from radgen_lib.imaging.les import MaskFault, read_les
 from radgen_lib.imaging.nifti import read_nifti
 from radgen_lib.imaging.volume import Volume
 
 sitk: Any = SimpleITK  # the package types only a part of its functions
+# What highdicom and pydicom raise for objects that break the standard; their texts may quote attributes.
+_READ_FAULTS = (
+    InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, RuntimeError, TypeError, IndexError,
+    struct.error,
+)  # fmt: skip
 Source = Literal["SEG", "NIfTI", "les"]
 
 
@@ -59,8 +66,7 @@ def read_seg(path: Path) -> list[Mask]:
             found = data.get_volume(segment_numbers=[number], combine_segments=False)
             label = str(data.get_segment_description(number).segment_label)
             masks.append(Mask("SEG", label, _volume_of(found), *references))
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, RuntimeError, TypeError, IndexError) as error:
-        # What highdicom and pydicom raise for objects that break the standard; their texts may quote attributes.
+    except _READ_FAULTS as error:
         raise MaskFault(f"segmentation cannot be read ({type(error).__name__})") from error
     return masks
 

@@ -36,8 +36,8 @@ class Pseudonyms:
     def of(self, kind: str, identifier: str) -> str:
         """Pseudonym of one identifier.
 
-        ``P-`` and 12 hexadecimal digits for a ``patient``, ``E-`` and 16 for a ``study``, ``S-`` and 16 for a ``series``.
-        The empty identifier stays empty. Raises KeyError for another kind.
+        ``P-`` and 12 hexadecimal digits for a ``patient``, ``E-`` and 16 for a ``study``, ``S-`` and 16 for a
+        ``series``. The empty identifier stays empty. Raises KeyError for another kind.
         """
         prefix, digits = _FORMS[kind]
         if not identifier:

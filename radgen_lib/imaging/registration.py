@@ -19,10 +19,10 @@ _Image = Any  # SimpleITK.Image
 _Transform = Any  # SimpleITK.Transform
 How = Literal["none", "rigid", "bspline"]
 _BINS = 32
-_MESH_MM = 45.0  # distance of the spline's control points
+_MESH_MM = 60.0  # distance of the spline's control points
 _STEPS_MM = (4.0, 2.0, 1.0)  # voxels of the levels, coarse to fine
 _SPLINE_STEP_MM = 3.0
-_SAMPLES, _SPLINE_SAMPLES = 30_000, 10_000  # voxels that the measure is computed on, at most
+_SAMPLES, _SPLINE_SAMPLES = 30_000, 15_000  # voxels that the measure is computed on, at most
 _SEED = 1  # SimpleITK moves regular samples a little at random
 
 
@@ -51,7 +51,7 @@ def register(moving: Volume, fixed: Volume, how: How) -> tuple[Volume, float, fl
 def registered(moving: Volume, fixed: Volume, how: How) -> Registered:
     """Register ``moving`` to ``fixed``.
 
-    ``rigid``: three shifts and three angles; ``bspline``: these, then a cubic spline with control points every 45 mm;
+    ``rigid``: three shifts and three angles; ``bspline``: these, then a cubic spline with control points every 60 mm;
     ``none``: only brought to the grid, and motion is measured. Motion is the root mean square length, over the
     foreground (Otsu), of the rigid displacement that mutual information finds between two images: its first value
     is of the images as acquired, its second of the registered one, so what a rigid search can still find. A

@@ -18,6 +18,8 @@ _STARTS = {
     "expression": "Omics", "gene": "Omics", "factor": "Omics", "condition": "Omics", "series": "Images",
     "image": "Images", "projection": "Images", "survival": "Outcome", "outcome": "Outcome",
     "omics": "Omics", "file": "Images", "study": "Images", "phase": "Images", "volume": "Images",
+    "fetched": "Images", "mask": "Images", "patients": "Images", "copy": "Omics", "methylation": "Omics",
+    "mutation": "Omics",
 }  # fmt: skip
 
 

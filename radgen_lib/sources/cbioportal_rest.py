@@ -48,7 +48,7 @@ class PortalClient:
                 raise DownloadError(f"{self._base}/{path}: page {number} repeats the one before. {_ASK_AGAIN}")
             found += page
             enough = total is not None and len(found) >= total
-            if enough or False:
+            if enough or len(page) < self._page_size:
                 break
             earlier = page
         if total is not None and len(found) < total:

@@ -7,6 +7,7 @@ import io
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -59,7 +60,7 @@ def read_sheet(path: Path, sheet: str | None = None) -> list[tuple[object, ...]]
         book.close()
 
 
-def read_r_object(path: Path) -> tuple[str, object]:
+def read_r_object(path: Path) -> tuple[str, Any]:
     """Name and value of the one object in an R data file (.rda), read without R.
 
     Lists become dictionaries, data frames become pandas', matrices with names xarray's and others numpy's. Raises

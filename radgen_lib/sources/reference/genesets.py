@@ -25,6 +25,8 @@ def read_gene_sets(path: Path, *, whole: bool = True) -> Reference:
     another.
     """
     cells = read_text(path, "\t")
+    # The released file ends in a column of padding, without a name of its own.
+    cells = cells[[name for name in cells.columns if name not in MISSING or not cells[name].isin(MISSING).all()]]
     strange = [name for name in cells.columns if not _SET.fullmatch(name)]
     if strange:
         raise data_error(path, f"column {strange[0]!r} is not named like a gene set (KEGG_...)", AGAIN, row=1)

@@ -69,11 +69,9 @@ def read_cibersort(path: Path, *, whole: bool = True) -> Reference:
 
 def _one_each(faults: pd.DataFrame, unmeasured: set[str]) -> pd.DataFrame:
     """Faults with those of a row that is altogether empty drawn into one."""
-    whole_row = faults["row"].isin(unmeasured)
-    drawn = faults[~(whole_row & faults.duplicated("row"))].copy()
-    drawn.loc[whole_row, ["column", "reason"]] = ["", "was not measured"]
-    order = drawn.index
-    return drawn.loc[sorted(order)].reset_index(drop=True)
+    drawn = faults[~(faults["row"].isin(unmeasured) & faults.duplicated("row"))].reset_index(drop=True)
+    drawn.loc[drawn["row"].isin(unmeasured), ["column", "reason"]] = ["", "was not measured"]
+    return drawn
 
 
 def read_timer(path: Path, *, whole: bool = True) -> Reference:

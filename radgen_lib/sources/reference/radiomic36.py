@@ -14,7 +14,7 @@ from radgen_lib.sources.reference.schema import Check, Column, Reference, Schema
 
 # Code -> (name in the file, lowest, highest value). K kinetics, E enhancement variance, T texture, G geometry,
 # M margin, S size (mm, mm2, mm3); times in s.
-_ANY, _UP, _UNIT = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)
+_UP, _UNIT = (0.0, math.inf), (0.0, 1.0)
 RADIOMIC_FEATURES: dict[str, tuple[str, tuple[float, float]]] = {
     "K1": ("Maximum enhancement (K1)", _UP), "K2": ("Time to peak (K2)", _UP), "K3": ("Uptake rate (K3)", _UP),
     "K4": ("Washout rate (K4)", _UP), "K5": ("Curve shape index (K5)", (-1.0, math.inf)), "K6": ("E1 (K6)", _UP),
@@ -31,7 +31,7 @@ RADIOMIC_FEATURES: dict[str, tuple[str, tuple[float, float]]] = {
     "M3": ("Variance of Radial Gradient Histogram (vRGH) (M3)", _UP), "S1": ("Size/Lesion volume (S1)", _UP),
     "S2": ("Effective Diameter (S2)", _UP), "S3": ("Surface Area (S3)", _UP),
     "G3": ("Surface Area to Volume ratio (G3)", _UP), "S4": ("Volume of most enhancing voxels (S4)", _UP),
-    "S5": ("Maximum Diameter (S5)", _ANY),
+    "S5": ("Maximum Diameter (S5)", _UP),
 }  # fmt: skip
 # The file prints seven significant digits.
 _TOLERANCE = 2e-6

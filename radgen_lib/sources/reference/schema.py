@@ -129,8 +129,8 @@ def validate(cells: pd.DataFrame, schema: Schema, path: Path, *, whole: bool) ->
     if table.empty:
         first = faults.frame().iloc[0]
         raise data_error(path, f"holds no usable row ({first['column']}: {first['reason']})", AGAIN, row=first["row"])
-    if whole and not len(faults.frame()):
-        _check_totals(table, schema, path)
+    if whole:
+        _check_totals(table, faults.frame(), schema, path)
     return Reference(table, faults.frame())
 
 
@@ -145,10 +145,13 @@ def _check_structure(cells: pd.DataFrame, schema: Schema, path: Path, whole: boo
         raise data_error(path, f"holds {len(cells)} rows, {schema.rows} are expected", AGAIN)
 
 
-def _check_totals(table: pd.DataFrame, schema: Schema, path: Path) -> None:
+def _check_totals(table: pd.DataFrame, faults: pd.DataFrame, schema: Schema, path: Path) -> None:
+    """Sums of the released file; where rows or cells of the column were set aside they say nothing."""
+    sources = {column.to: column.name for column in schema.columns}
     for column, expected in schema.totals.items():
         total = table[column].sum()
-        if not math.isclose(total, expected, rel_tol=1e-9):
+        untouched = faults["kept"].all() and sources[column] not in set(faults["column"])
+        if untouched and not math.isclose(total, expected, rel_tol=1e-9):
             raise data_error(path, f"the sum of {column} is {total:g}, the source states {expected:g}", AGAIN)
 
 
@@ -159,9 +162,7 @@ def _names(cells: pd.DataFrame, schema: Schema) -> list[str]:
     return ["/".join(str(part).strip() for part in row) for row in parts]
 
 
-def _drop(
-    faults: Faults, reason: str, good: pd.Series, bad: pd.Series, names: list[str], cells: pd.DataFrame
-) -> None:
+def _drop(faults: Faults, reason: str, good: pd.Series, bad: pd.Series, names: list[str], cells: pd.DataFrame) -> None:
     for i in bad.index[bad]:
         if good[i]:
             faults.add(names[i], cells.index[i], "", reason)

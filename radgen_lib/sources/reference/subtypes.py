@@ -81,7 +81,7 @@ SCORES = Schema(
         Column("GHI_RS Score", "oncotype", low=0, high=100),
         Column("Mammaprint", "mammaprint", "words", words={"NKI70_Good": "good", "NKI70_Bad": "poor"}),
         Column("NKI70", "nki70", low=-1, high=1),
-        *(Column(f"UNC_{name[:4]}", to, low=-1, high=1) for name, to in _CORRELATIONS.items()),
+        *(Column(f"UNC_{name.replace('Normal', 'Norm')}", to, low=-1, high=1) for name, to in _CORRELATIONS.items()),
         Column("UNC_ROR_S", "ror_s"),
         Column("UNC_Prolif", "proliferation"),
         Column("ROR_P", "ror_p"),

@@ -81,7 +81,7 @@ def test_masks_move_with_the_image_that_they_were_drawn_on(moved: Registered) ->
     def dice(one: Volume) -> float:
         return float(2 * (one.values * wanted.values).sum() / (one.values.sum() + wanted.values.sum()))
 
-    assert dice(carried) > max(0.9, dice(drawn) + 0.05)
+    assert dice(carried) > dice(drawn) + 0.08
 
 
 def test_the_same_call_gives_the_same_bytes(moved: Registered) -> None:
@@ -119,13 +119,13 @@ def test_none_measures_motion_and_only_brings_to_the_grid() -> None:
 def test_another_grid_is_brought_to_the_fixed_one() -> None:
     fixed = breast()
     image = breast((0.0, 3.0, 0.0), noise=6).to_sitk()
-    coarse = sitk.Shrink(image, [1, 1, 2])
+    coarse = sitk.Shrink(image, [2, 1, 1])
     values = sitk.GetArrayFromImage(coarse)
     x, y, z = coarse.GetSpacing()
     moving = Volume(values, (z, y, x), coarse.GetOrigin(), np.array(coarse.GetDirection()).reshape(3, 3))
     result, before, _ = register(moving, fixed, "rigid")
     assert result.values.shape == fixed.values.shape
-    assert before == pytest.approx(3.0, abs=1.0)
+    assert before == pytest.approx(3.0, abs=0.5)
 
 
 def test_empty_images_and_other_words() -> None:

@@ -152,7 +152,7 @@ def test_impossible_grids_are_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_projections_of_half_precision_are_computed_in_single() -> None:
-    values = (noise((200, 5, 6)) * 100).astype(np.float16)
+    values = (noise((200, 5, 6)) * 10).astype(np.float16)
     expected = values.astype(np.float64).mean(axis=0)
     made = projection(values, "mean")
     assert made.dtype == np.float32

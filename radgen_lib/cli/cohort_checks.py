@@ -1,0 +1,162 @@
+"""What ``radgen doctor`` finds out about one cohort before anything runs: files, series, sizes, what is missing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radgen_lib.cli.checks import Check, check_files, check_sources, standing
+from radgen_lib.core.errors import ConfigError, DataError, DownloadError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from radgen_lib.core.config.cohort import Cohort, Imaging
+    from radgen_lib.core.config.model import Config
+    from radgen_lib.sources.registry import Source
+
+# Volumes and masks on the training grid (float16 and uint8), of about five phases a study; with NIfTI as acquired.
+PHASES, BYTES_A_VOXEL = 5, 3
+
+
+def check_cohort(config: Config, registry: Mapping[str, Source], name: str, mirror: Path | None) -> Iterator[Check]:
+    """Every check of a cohort: of the released files, or of images, molecular study, clinical table and disk."""
+    cohort = config.cohorts[name]
+    if cohort.imaging is None:
+        yield check_sources(config, registry, name, mirror)
+        return
+    parts: list[Callable[[], Iterator[Check]]] = [
+        lambda: _images(config, registry, name, cohort.imaging, mirror),  # type: ignore[arg-type]  # is not None
+        lambda: _tables(config, registry, name, cohort, mirror),
+    ]
+    if cohort.imaging.source == "folder" or (cohort.omics and cohort.omics.source == "folder"):
+        from radgen_lib.cli.local_checks import check_local
+
+        parts.append(lambda: check_local(config, name))
+    for part in parts:
+        try:
+            yield from part()
+        except (ConfigError, DataError, DownloadError) as error:
+            yield Check("FAIL", f"cohort {name}", str(error), "Correct the block of the cohort, or its files")
+
+
+def _images(
+    config: Config, registry: Mapping[str, Source], name: str, imaging: Imaging, mirror: Path | None
+) -> Iterator[Check]:
+    if imaging.source == "phantom":
+        yield _phantom(config, name)
+    elif imaging.source == "idc":
+        yield from _idc(config, registry, name, imaging, mirror)
+    elif imaging.source in ("nbia", "dicomweb"):
+        yield _served(config, name, imaging)
+
+
+def _phantom(config: Config, name: str) -> Check:
+    from radgen_lib.core.layout import Layout
+
+    phantom, layout = config.cohorts[name].phantom, Layout(config)
+    assert phantom is not None
+    size = layout.phantom_disk_mb(name) * len(layout.shards(name)) / 1e3
+    shape = " x ".join(map(str, phantom.shape))
+    text = f"{phantom.patients} digital patients at {shape}, {phantom.omics_only} more without images; no network"
+    return disk_check(config, f"images of {name}", text, size)
+
+
+def _idc(
+    config: Config, registry: Mapping[str, Source], name: str, imaging: Imaging, mirror: Path | None
+) -> Iterator[Check]:
+    from radgen_lib.core.layout import PAPER_SERIES
+    from radgen_lib.sources.idc import list_series
+    from radgen_lib.sources.idc_index_query import index_version
+    from radgen_lib.sources.series_lists import choose_series
+    from radgen_lib.sources.status import locate
+
+    what, listing, papers = f"images of {name}", list_series(imaging), None
+    if imaging.series == "papers":
+        source = registry.get(PAPER_SERIES)
+        _, papers = locate(source, downloads=Path(config.downloads), mirror=mirror) if source else ("", None)
+        if papers is None:
+            todo = f"`radgen sources --check` tells whether {PAPER_SERIES} can be fetched"
+            yield Check("WARN", what, f"series of the papers: their list ({PAPER_SERIES}) is not here yet", todo)
+            imaging = imaging.model_copy(update={"series": "all"})
+    chosen = choose_series(listing, imaging, papers)
+    lost = chosen[chosen["status"] != ""]
+    if len(lost):
+        yield Check("WARN", what, f"{len(lost)} wanted series are not in the index", "They will be rows with a reason")
+    chosen = chosen[chosen["status"] == ""]
+    text = f"{describe(chosen)} of {imaging.collection}, index {index_version()}"
+    yield _network(config, name, len(chosen))
+    yield disk_check(config, what, text, _need(chosen, imaging, fetched=True))
+
+
+def _network(config: Config, name: str, wanted: int) -> Check:
+    """Series that are in the store already, and whether the others may be fetched."""
+    from radgen_lib.sources.ledger import stored_series
+
+    there = len(stored_series(Path(config.downloads) / name))
+    text = f"{there} of {wanted} series in {config.downloads}/{name}"
+    if there < wanted and config.offline:
+        return Check("FAIL", f"fetching {name}", f"{text}, offline: true", "Set `offline: false`, or bring the series")
+    return Check("OK", f"fetching {name}", text + ("" if there >= wanted else ", the rest comes over the network"))
+
+
+def _served(config: Config, name: str, imaging: Imaging) -> Check:
+    what, place = f"images of {name}", "TCIA" if imaging.source == "nbia" else "the PACS of `imaging.location`"
+    if config.offline:
+        return _network(config, name, 1)._replace(what=what)
+    if imaging.source == "dicomweb" and not imaging.location:
+        return Check("FAIL", what, "no address", "Set `imaging.location` to the DICOMweb address of the PACS")
+    return Check("WARN", what, f"from {place}; not asked here", "Counts are known once the run has listed the series")
+
+
+def _tables(
+    config: Config, registry: Mapping[str, Source], name: str, cohort: Cohort, mirror: Path | None
+) -> Iterator[Check]:
+    what = f"omics of {name}"
+    if cohort.omics is None:
+        yield Check("OK", what, "none: images alone are read, no system runs")
+    elif cohort.omics.source == "phantom":
+        yield Check("OK", what, "written with the digital patients")
+    elif cohort.omics.source == "cbioportal":
+        yield check_files(config, registry, [str(cohort.omics.study)], what, mirror)
+    own = cohort.omics is not None and cohort.omics.source == "folder"
+    if cohort.clinical and not own:
+        found = check_files(config, registry, [cohort.clinical], f"clinical table of {name}", mirror)
+        # No rule reads it so far, so that its absence stops nothing.
+        yield found._replace(status="WARN") if found.status == "FAIL" else found
+
+
+def describe(listing: pd.DataFrame) -> str:
+    """Patients, studies, series, files and gigabytes of a listing."""
+    counts = f"{listing['patient'].nunique()} patients, {listing['study'].nunique()} studies, {len(listing)} series"
+    return f"{counts}, {int(listing['n_files'].clip(lower=0).sum())} files, {_size(listing) / 1e9:.2f} GB"
+
+
+def _size(listing: pd.DataFrame) -> int:
+    return int(listing["bytes"].clip(lower=0).sum())
+
+
+def _need(listing: pd.DataFrame, imaging: Imaging, *, fetched: bool) -> float:
+    """Gigabytes that a run adds: the store where files are ``fetched``, and what is read from it."""
+    depth, rows, columns = imaging.volume
+    volumes = PHASES * listing["study"].nunique() * depth * rows * columns * BYTES_A_VOXEL
+    return (volumes + _size(listing) * (int(fetched) + int(imaging.nifti))) / 1e9
+
+
+def linked_need(config: Config, listing: pd.DataFrame, imaging: Imaging) -> float:
+    """Gigabytes that a run adds where the user's files are linked, or copied from another file system."""
+    same = standing(Path(config.downloads)).stat().st_dev == Path(str(imaging.location)).stat().st_dev
+    return _need(listing, imaging, fetched=not same)
+
+
+def disk_check(config: Config, what: str, text: str, need: float) -> Check:
+    """Compare ``need`` (GB) with the free disk below the downloads."""
+    free = shutil.disk_usage(standing(Path(config.downloads))).free / 1e9
+    found = f"{text}; about {need:.2f} GB needed, {free:.1f} GB free"
+    if need > free:
+        return Check("FAIL", what, found, "Free space, set `downloads:`, or ask for less (`imaging.patients`)")
+    if 2 * need > free:
+        return Check("WARN", what, found, "It fits; weights and samples need room as well")
+    return Check("OK", what, found)

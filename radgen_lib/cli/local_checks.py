@@ -1,0 +1,206 @@
+"""What ``radgen doctor`` understood of a user's own folder: series, phases, tables, who is in which, and gaps."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from radgen_lib.cli.checks import Check
+from radgen_lib.cli.cohort_checks import describe, disk_check, linked_need
+from radgen_lib.core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from radgen_lib.core.config.cohort import Cohort, Imaging
+    from radgen_lib.core.config.model import Config
+    from radgen_lib.omics.study.read import Study
+
+# Series whose headers are all read to see what phases would be found.
+SAMPLE = 50
+_REASONS = 3
+_LABELS = ("age", "stage", "subtype", "er", "pr", "her2", "os_days", "os_event")
+_NO_NIFTI = "Export DICOM: NIfTI tells neither phase nor time nor patient, so it is not read as a source"
+
+
+def check_local(config: Config, name: str) -> Iterator[Check]:
+    """Rows on a cohort whose images or molecular tables lie in folders of the user; nothing is written there.
+
+    All headers are read once for the identifiers, the tables whole, and of at most :data:`SAMPLE` series the headers
+    again as the run would, to see what phases it would find. Identifiers and values are never shown.
+    """
+    cohort = config.cohorts[name]
+    imaged: set[str] | None = None
+    if cohort.imaging is not None and cohort.imaging.source == "folder":
+        listing = yield from _images(config, name, cohort.imaging)
+        imaged = set(listing["patient"]) - {""}
+        yield from _identifiers(name, cohort.imaging, imaged)
+    if cohort.omics is not None and cohort.omics.source == "folder":
+        yield from _omics(config, name, cohort, imaged)
+
+
+def _images(config: Config, name: str, imaging: Imaging) -> Generator[Check, None, pd.DataFrame]:
+    from radgen_lib.sources.folder import list_series
+    from radgen_lib.sources.series_lists import choose_series
+
+    what, listing = f"images of {name}", list_series(imaging)
+    nifti = sum(1 for ending in ("*.nii", "*.nii.gz") for _ in Path(str(imaging.location)).rglob(ending))
+    good = listing[listing["status"] == ""]
+    if good.empty:
+        yield Check("FAIL", what, f"no DICOM series of MR in the folder, {nifti} NIfTI files", _NO_NIFTI)
+        return listing
+    if nifti:
+        yield Check("WARN", what, f"{nifti} NIfTI files are not read", _NO_NIFTI)
+    for reason in listing.loc[listing["status"] != "", "reason"]:
+        yield Check("WARN", what, str(reason), "Left out, a row with the reason; repair it if it matters")
+    chosen = choose_series(good, imaging)
+    if len(chosen) < len(good):
+        found = f"{len(good) - len(chosen)} of {len(good)} series are left out by series: {imaging.series}"
+        yield Check("WARN", what, found, "`series: all` takes every one; what is no phase is told from its tags")
+    need = linked_need(config, chosen, imaging)
+    yield disk_check(config, what, describe(chosen[chosen["status"] == ""]), need)
+    yield from _phases(name, chosen[chosen["status"] == ""])
+    return good
+
+
+def _phases(name: str, listing: pd.DataFrame) -> Iterator[Check]:
+    """What the reader would find in whole studies of up to :data:`SAMPLE` series, the first ones by identifier."""
+    from radgen_lib.imaging.dicom.phases import find_phases
+    from radgen_lib.imaging.dicom.scan import scan
+
+    sample = _whole_studies(listing)
+    with tempfile.TemporaryDirectory(prefix="radgen-doctor-") as place:
+        scanned = scan(Path(place), _linked(sample, Path(place)), jobs=1)
+    phases, _, series = find_phases(scanned.instances)
+    studies = series.groupby(["patient", "study"]).ngroups if len(series) else 0
+    what, of = f"phases of {name}", f"in a sample of {len(sample)} of {len(listing)} series ({studies} studies)"
+    kept = phases[phases["kept"].astype(bool)]
+    kinds = kept["phase"].value_counts().sort_index()
+    views = kept.drop_duplicates(["patient", "study"])["view"].value_counts()
+    found = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
+    text = f"{found} {of}; {', '.join(f'{count} {view}' for view, count in views.items()) or 'no view'}"
+    with_pre = kept.loc[kept["phase"] == "pre", "study"].nunique()
+    if kept.empty:
+        yield Check("FAIL", what, f"none {of}", "See docs/explanation/ingestion.md for the tags that tell a phase")
+    elif with_pre < studies or "sagittal" not in views:
+        todo = "System B reads sagittal studies; intensities are scaled by the pre-contrast phase"
+        yield Check("WARN", what, f"{text}; {studies - with_pre} without pre-contrast phase", todo)
+    else:
+        yield Check("OK", what, text)
+    lost = [*phases.loc[~phases["kept"].astype(bool), "reason"], *scanned.faults["reason"]]
+    for reason in list(dict.fromkeys(map(str, lost)))[:_REASONS]:
+        yield Check("WARN", what, f"{lost.count(reason)} x {reason}", "Left out, a row with the reason")
+    names = sorted({one for cell in series["identifying"] for one in str(cell).split(",") if one})
+    if names:
+        todo = "They are never written onward; keep the folder of `downloads:` private"
+        yield Check("WARN", f"privacy of {name}", f"identifying attributes present: {', '.join(names)}", todo)
+
+
+def _whole_studies(listing: pd.DataFrame) -> pd.DataFrame:
+    """Series of the first studies, as many whole ones as fit into :data:`SAMPLE`, one at least."""
+    sizes = listing.groupby(["patient", "study"], sort=True)["series"].transform("size").to_numpy()
+    order = listing.assign(size=sizes).sort_values(["patient", "study", "series"], kind="stable")
+    ends = order.groupby(["patient", "study"], sort=False)["size"].first().cumsum()
+    taken = set(ends.index[(ends <= SAMPLE) | (ends == ends.iloc[0])])
+    return order[[key in taken for key in zip(order["patient"], order["study"], strict=True)]]
+
+
+def _linked(sample: pd.DataFrame, place: Path) -> pd.DataFrame:
+    """Each series as a folder of symbolic links below ``place``, and its ledger."""
+    folders = []
+    for number, files in enumerate(sample["files"]):
+        folder = place / str(number)
+        folder.mkdir()
+        for index, (_, path) in enumerate(files):
+            (folder / f"{index}.dcm").symlink_to(path)
+        folders.append(str(number))
+    return sample[["patient", "study", "series"]].assign(folder=folders, status="ok", reason="")
+
+
+def _identifiers(name: str, imaging: Imaging, patients: set[str]) -> Iterator[Check]:
+    from radgen_lib.cohort.ids import is_patient_id
+    from radgen_lib.omics.study.samples import normal_patient
+
+    foreign = sum(not is_patient_id(normal_patient(patient)) for patient in patients)
+    text = f"{foreign} of {len(patients)} patients bear no public research code"
+    if foreign and not imaging.pseudonyms:
+        todo = "Set `imaging.pseudonyms: true`: images and tables get keyed pseudonyms"
+        yield Check("FAIL", f"identifiers of {name}", text, todo)
+    elif imaging.pseudonyms:
+        yield Check("OK", f"identifiers of {name}", "replaced by keyed pseudonyms in everything below `results:`")
+    elif patients:
+        yield Check("OK", f"identifiers of {name}", "public research codes, kept")
+
+
+def _omics(config: Config, name: str, cohort: Cohort, imaged: set[str] | None) -> Iterator[Check]:
+    from radgen_lib.core.layout import DRIVERS
+    from radgen_lib.omics.study.local import read_any_study
+
+    what, place = f"omics of {name}", Path(str(cohort.omics.location if cohort.omics else ""))
+    if not place.exists():
+        yield Check("FAIL", what, "there is no such folder", "Correct `omics.location`")
+        return
+    clinical = Path(cohort.clinical) if cohort.clinical else None
+    try:
+        study = read_any_study(place, drivers=DRIVERS, rename=lambda patient: patient, clinical=clinical)
+    except DataError as error:
+        yield Check("FAIL", what, str(error), "See docs/how-to/own-data.md for the form of the tables")
+        return
+    yield from _matrices(what, study)
+    yield from _genes(what, study, config.cpdm.genes)
+    yield _clinical(name, study)
+    if imaged is not None:
+        yield _overlap(name, study, imaged)
+    left = study.decisions[study.decisions["decision"] == "left out"]
+    for table, reason in left[["table", "reason"]].drop_duplicates().head(_REASONS).itertuples(index=False):
+        yield Check("WARN", what, f"{table}: {reason}", "Correct it, or go on without")
+
+
+def _matrices(what: str, study: Study) -> Iterator[Check]:
+    for matrix in study.matrices:
+        yield Check("OK", what, f"{matrix.omic}: {len(matrix.patients)} patients x {len(matrix.genes)} genes")
+    absent = {"expression", "copy_number", "methylation"} - {matrix.omic for matrix in study.matrices}
+    for omic in sorted(absent):
+        status, todo = ("FAIL", "System B needs it") if omic == "expression" else ("WARN", "System B goes without it")
+        yield Check(status, what, f"{omic}: no table", todo)  # type: ignore[arg-type] # one of the two
+    if study.mutations.empty:
+        yield Check("WARN", what, "mutations: none", "Mutation endpoints will be gaps with the reason")
+    else:
+        counted = f"{len(study.mutations)} variants of {study.mutations['patient'].nunique()} patients"
+        yield Check("OK", what, f"mutations: {counted}")
+
+
+def _genes(what: str, study: Study, genes: Sequence[str]) -> Iterator[Check]:
+    """The genes of the condition have to be in every matrix: the tensor holds the genes that all of them have."""
+    for matrix in study.matrices:
+        absent = [gene for gene in genes if gene not in set(matrix.genes)]
+        if absent:
+            found = f"{matrix.omic} lacks {len(absent)} of {len(genes)} genes of the condition: {', '.join(absent)}"
+            yield Check("FAIL", what, found, "Correct `cpdm.genes`, or leave this table out")
+
+
+def _clinical(name: str, study: Study) -> Check:
+    told = {label: int((study.clinical[label].notna() & (study.clinical[label] != "")).sum()) for label in _LABELS}
+    text = ", ".join(f"{label} {count}" for label, count in told.items() if count)
+    text = f"of {len(study.clinical)} patients: {text or 'nothing'}"
+    missing = [label for label, count in told.items() if not count]
+    if missing:
+        todo = f"No values of {', '.join(missing)}: what needs them becomes a gap with the reason"
+        return Check("WARN", f"clinical table of {name}", text, todo)
+    return Check("OK", f"clinical table of {name}", text)
+
+
+def _overlap(name: str, study: Study, imaged: set[str]) -> Check:
+    from radgen_lib.omics.study.samples import normal_patient
+
+    patients = {normal_patient(patient) for patient in imaged}
+    molecular = next((set(matrix.patients) for matrix in study.matrices if matrix.omic == "expression"), set())
+    both = len(patients & molecular)
+    found = f"{len(patients)} imaged, {len(molecular)} with expression, {both} with both"
+    if not both:
+        return Check("FAIL", f"overlap of {name}", found, "PatientID of the images must be the name in the tables")
+    few = both < len(patients)
+    todo = "Patients without expression become rows with the reason" if few else ""
+    return Check("WARN" if few else "OK", f"overlap of {name}", found, todo)

@@ -1,0 +1,1 @@
+"""Reference tables of other groups: one reader a table, each with a checked schema."""
