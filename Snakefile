@@ -5,6 +5,7 @@ target, the cohorts of `run:`.
 """
 
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
@@ -13,17 +14,9 @@ min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
 from radgen_lib.core.config.load import as_tree, resolve
-from radgen_lib.core.digest import code_digest
+from radgen_lib.core.digest import keep_sources
 from radgen_lib.core.errors import RadgenError
-from radgen_lib.core.layout import (
-    COHORT_FILES,
-    DRIVERS,
-    OMICS_FILES,
-    SHARD_TABLES,
-    TABLES,
-    Layout,
-)
-from radgen_lib.core.plan import generator_options
+from radgen_lib.core.layout import Layout
 from radgen_lib.generators.base import check_generators
 from radgen_lib.sources.registry import load_registry
 
@@ -40,29 +33,10 @@ except RadgenError as error:
 
 TREE = as_tree(CONFIG)
 config.update(TREE)  # what scripts read: checked, with the preset
-CPDM = TREE["cpdm"]
 LAYOUT = Layout(CONFIG)
-FILENAMES = {name: source.filename for name, source in SOURCES.items()}
-R = CONFIG.results
-DATA = CONFIG.downloads
-GPU = LAYOUT.wants_accelerator()
 
 
-RELEASED = [name for name in CONFIG.cohorts if LAYOUT.is_released(name)]
-PHANTOMS = [name for name, block in CONFIG.cohorts.items() if block.phantom]
-FETCHED = [name for name in CONFIG.cohorts if name not in (*RELEASED, *PHANTOMS)]
-
-
-wildcard_constraints:
-    cohort="|".join(CONFIG.cohorts),
-    shard=r"\d+",
-    protocol="|".join(CONFIG.cpdm.protocols),
-    condition="genes15|factors17",
-    generator="|".join(CONFIG.cpdm.generators),
-    chunk=r"[\w-]+",
-    source="|".join(SOURCES),
-
-
+include: "rules/common.smk"
 include: "rules/sources.smk"
 include: "rules/ingestion.smk"
 include: "rules/cohort.smk"
@@ -71,6 +45,9 @@ include: "rules/analyses.smk"
 include: "rules/survival.smk"
 include: "rules/audit.smk"
 include: "rules/reporting.smk"
+
+
+keep_sources(CODE_READ)
 
 
 rule all:

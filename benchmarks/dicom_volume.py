@@ -1,6 +1,6 @@
 """A DICOM series to a normalised 32 x 128 x 128 volume: ours, SimpleITK's series reader, and dcm2niix.
 
-Each path starts from a folder with one file a slice and ends with the same array: canonical orientation, linear grid,
+Each path starts from folders with one file a slice and ends with the same arrays: canonical orientation, linear grid,
 divided by its 99.5th percentile. All run on one thread, taking turns. Then one shard of several studies through
 ingestion with one process and with all cores.
 """
@@ -72,15 +72,15 @@ def normalised(grid: Any) -> Any:
     return grid / np.float32(np.percentile(grid, 99.5))
 
 
-def ours(root: Path, ledger: Any) -> Any:
-    """Headers, phases, volume, canonical orientation and grid, as ingestion does it."""
+def ours(root: Path, ledger: Any) -> list[Any]:
+    """Headers, phases, volumes, canonical orientation and grid, as ingestion does it; one array a series."""
     from radgen_lib.imaging.dicom.phases import find_phases
     from radgen_lib.imaging.dicom.read import read_volume
     from radgen_lib.imaging.dicom.scan import scan
     from radgen_lib.imaging.resample import canonical, to_grid
 
     _, members, _ = find_phases(scan(root, ledger, jobs=1).instances)
-    return normalised(to_grid(canonical(read_volume(next(iter(members.values())), root)), GRID))
+    return [normalised(to_grid(canonical(read_volume(rows, root)), GRID)) for rows in members.values()]
 
 
 def by_sitk(folder: Path) -> Any:
@@ -134,37 +134,38 @@ def versions() -> dict[str, str]:
     return found
 
 
-def agreement(root: Path, ledger: Any, paths: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Largest difference of each peer's volume from ours, in units of the scale."""
+def agreement(mine: list[Any], theirs: list[Any]) -> float:
+    """Largest difference of a peer's volumes from ours, in units of the scale."""
     import numpy as np
 
-    mine = ours(root, ledger)
     # The last place of an axis may fall just outside the image for SimpleITK, which then writes zero.
     inner = (slice(0, -1),) * 3
-    return {name: float(np.abs(path()[inner] - mine[inner]).max()) for name, path in paths.items()}
+    return float(max(np.abs(one[inner] - other[inner]).max() for one, other in zip(mine, theirs, strict=True)))
 
 
-def one_series(shape: tuple[int, int, int], *, repeats: int) -> list[Result]:
-    """One core: our path against each peer."""
+def one_study(shape: tuple[int, int, int], *, series: int, repeats: int) -> list[Result]:
+    """One core: our path against each peer, seconds a series of a study of ``series`` series."""
     found = versions()
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
-        ledger = write_store(root, shape, studies=1, phases=1)
-        folder = root / str(ledger["folder"].iloc[0])
-        paths: dict[str, Callable[[], Any]] = {"sitk": lambda: by_sitk(folder)}
+        ledger = write_store(root, shape, studies=1, phases=series)
+        folders = [root / str(folder) for folder in ledger["folder"]]
+        paths: dict[str, Callable[[], list[Any]]] = {"sitk": lambda: [by_sitk(folder) for folder in folders]}
         if found["dcm2niix"]:
-            paths["dcm2niix"] = lambda: by_dcm2niix(folder)
+            paths["dcm2niix"] = lambda: [by_dcm2niix(folder) for folder in folders]
         else:
             print("dcm2niix is not installed: not compared")
-        apart = agreement(root, ledger, paths)
-        mine, *theirs = alternate([lambda: ours(root, ledger), *paths.values()], repeats=repeats)
-    size = " x ".join(map(str, shape))
+        mine = ours(root, ledger)
+        apart = {name: agreement(mine, path()) for name, path in paths.items()}
+        first, *others = alternate([lambda: ours(root, ledger), *paths.values()], repeats=repeats)
+    size = f"{series} series of {' x '.join(map(str, shape))}"
     return [
         Result(
-            "dicom_volume", size, mine, PEERS[name], found[name], value, "s", f"largest difference {apart[name]:.2g}"
+            "dicom_volume", size, first / series, PEERS[name], found[name], value / series, "s a series",
+            f"largest difference {apart[name]:.2g}",
         )
-        for name, value in zip(paths, theirs, strict=True)
-    ]
+        for name, value in zip(paths, others, strict=True)
+    ]  # fmt: skip
 
 
 def scaling(shape: tuple[int, int, int], *, studies: int, phases: int) -> Result:
@@ -196,7 +197,9 @@ def main() -> None:
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     shape = (6, 32, 32) if options.quick else (60, 256, 256)
-    results = one_series(shape, repeats=1 if options.quick else 9)
+    results = [
+        result for series in (1, 5) for result in one_study(shape, series=series, repeats=1 if options.quick else 9)
+    ]
     results.append(scaling(shape, studies=2 if options.quick else 8, phases=2))
     report(results, options.out)
 

@@ -39,7 +39,7 @@ rule train_generator:
         scaling=lambda w: CPDM["protocols"][w.protocol]["condition_scaling"],
         deterministic=CONFIG.deterministic,
         preset=CONFIG.preset,
-        code=lambda w: LAYOUT.generator_digest(w.generator, "training"),
+        code=lambda w: CODE[w.generator, "training"],
     script:
         "../workflow_scripts/train_generator.py"
 
@@ -76,7 +76,7 @@ rule sample_images:
         sampling=CPDM["sampling"],
         primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,
         class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
-        code=lambda w: LAYOUT.generator_digest(w.generator, "sampling"),
+        code=lambda w: CODE[w.generator, "sampling"],
     script:
         "../workflow_scripts/sample_images.py"
 

@@ -6,17 +6,29 @@ import ast
 import hashlib
 import importlib.util
 import json
+import logging
+import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from radgen_lib.core.atomic import write_text
 
 LIBRARY = Path(__file__).resolve().parents[1]
 UNCOUNTED = tuple(f"radgen_lib.core.{name}" for name in ("config", "errors", "job", "progress", "provenance", "stop"))
 
 
+# What the digests of files depend on beside their bytes: the syntax tree of this Python, and how it is digested.
+_SCHEME = f"1:{sys.version_info.major}.{sys.version_info.minor}"
+
+
 class _Source(NamedTuple):
     digest: str
     imports: frozenset[str]
+
+
+_FOUND: dict[str, _Source] = {}
+_RECALLED: set[str] = set()
 
 
 def _docstring(node: ast.AST) -> ast.Constant | None:
@@ -40,10 +52,19 @@ def _imported(node: ast.AST) -> list[str]:
 def read_source(path: Path) -> _Source:
     """Digest of one Python file's syntax tree, and the modules of radgen it imports, at its top or inside functions.
 
-    Comments, docstrings and formatting do not count. One parse and one walk give both: every ``snakemake`` call, and
-    every job, reads all files of the library.
+    Comments, docstrings and formatting do not count. Every ``snakemake`` call, and every job, reads all files of the
+    library: one parse and one walk give both, and :func:`keep_sources` keeps what was found
+    for the next process, by the bytes of the file.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    content = path.read_bytes()
+    key = f"{_SCHEME}:{hashlib.sha256(content).hexdigest()}"
+    if key not in _FOUND:
+        _FOUND[key] = _parsed(content)
+    return _FOUND[key]
+
+
+def _parsed(content: bytes) -> _Source:
+    tree = ast.parse(content)
     imports: set[str] = set()
     for node in ast.walk(tree):
         imports.update(name for name in _imported(node) if name.split(".")[0] == LIBRARY.name)
@@ -51,6 +72,30 @@ def read_source(path: Path) -> _Source:
         if text is not None:
             text.value = ""
     return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imports))
+
+
+def recall_sources(file: Path) -> None:
+    """Take what :func:`read_source` found in an earlier process from ``file``, as :func:`keep_sources` wrote it.
+
+    Entries are keyed by the bytes of the source, so none can be out of date. A file that is absent or holds something
+    else counts as empty.
+    """
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        _FOUND.update({key: _Source(str(digest), frozenset(names)) for key, (digest, names) in known.items()})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        logging.getLogger("radgen").debug("%s: not used: %s", file, error)
+    _RECALLED.update(_FOUND)
+
+
+def keep_sources(file: Path) -> None:
+    """Write what :func:`read_source` found, where it is new; a folder that cannot be written only costs time."""
+    if _FOUND.keys() <= _RECALLED:
+        return
+    try:
+        write_text(file, json.dumps({key: [s.digest, sorted(s.imports)] for key, s in sorted(_FOUND.items())}))
+    except OSError as error:
+        logging.getLogger("radgen").debug("%s: not written: %s", file, error)
 
 
 @cache

@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radgen_lib.core.atomic import atomic_path, write_array, write_csv, write_json, write_parquet
-from radgen_lib.core.digest import code_digest, file_sha256, read_source, value_digest
+from radgen_lib.core.digest import (
+    code_digest,
+    file_sha256,
+    keep_sources,
+    read_source,
+    recall_sources,
+    value_digest,
+)
 from radgen_lib.core.errors import data_error
 from radgen_lib.core.provenance import Card
 from radgen_lib.core.rows import KEYS, result_frame, result_row
@@ -146,3 +153,31 @@ def test_card_records_inputs_versions_and_facts(tmp_path: Path) -> None:
     assert found["seed"] == 3
     assert found["packages"]["numpy"] == np.__version__
     assert found["duration_s"] >= 0
+
+
+def test_what_was_read_of_the_code_is_kept_by_its_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from radgen_lib.core import digest
+
+    module, kept = tmp_path / "module.py", tmp_path / "kept" / "code.json"
+    module.write_text("import radgen_lib.core.seeds\nx = 1\n")
+    monkeypatch.setattr(digest, "_FOUND", {})
+    monkeypatch.setattr(digest, "_RECALLED", set())
+    recall_sources(kept)  # is not there yet
+    found = read_source(module)
+    keep_sources(kept)
+    read_source.cache_clear()
+    monkeypatch.setattr(digest, "_FOUND", {})
+    recall_sources(kept)
+    monkeypatch.setattr(digest.ast, "parse", lambda content: pytest.fail("parsed again"))
+    assert read_source(module) == found
+    before = kept.stat().st_mtime_ns
+    keep_sources(kept)
+    assert kept.stat().st_mtime_ns == before, "nothing new, nothing written"
+    monkeypatch.undo()
+    read_source.cache_clear()
+    module.write_text("x = 2\n")
+    assert read_source(module).digest != found.digest
+    for broken in ("", "[1, 2]", '{"a": 3}'):
+        kept.write_text(broken)
+        recall_sources(kept)
+    read_source.cache_clear()

@@ -1,0 +1,45 @@
+"""Names that the rule files share.
+
+Needs: CONFIG, SOURCES, TREE and LAYOUT of the Snakefile.
+Makes: no file; folders, cohorts by kind, constraints of wildcards, and what is known of the library's code.
+"""
+
+from pathlib import Path
+
+from radgen_lib.core.digest import code_digest, recall_sources
+from radgen_lib.core.layout import (
+    COHORT_FILES,
+    DRIVERS,
+    OMICS_FILES,
+    SHARD_TABLES,
+    TABLES,
+)
+from radgen_lib.core.plan import generator_options
+
+CPDM = TREE["cpdm"]
+R, DATA = CONFIG.results, CONFIG.downloads
+GPU = LAYOUT.wants_accelerator()
+FILENAMES = {name: source.filename for name, source in SOURCES.items()}
+RELEASED = [name for name in CONFIG.cohorts if LAYOUT.is_released(name)]
+PHANTOMS = [name for name, block in CONFIG.cohorts.items() if block.phantom]
+FETCHED = [name for name in CONFIG.cohorts if name not in (*RELEASED, *PHANTOMS)]
+
+
+wildcard_constraints:
+    cohort="|".join(CONFIG.cohorts),
+    shard=r"\d+",
+    protocol="|".join(CONFIG.cpdm.protocols),
+    condition="genes15|factors17",
+    generator="|".join(CONFIG.cpdm.generators),
+    chunk=r"[\w-]+",
+    source="|".join(SOURCES),
+
+
+# Parsing the library takes a second, in every job too; what was read is kept by the bytes of its files.
+CODE_READ = Path(".snakemake/radgen-code.json")
+recall_sources(CODE_READ)
+CODE = {
+    (name, stage): LAYOUT.generator_digest(name, stage)
+    for name in CONFIG.cpdm.generators
+    for stage in ("training", "sampling")
+}
