@@ -41,6 +41,7 @@ bench: $(READY)
 
 config: $(READY)
 	$(BIN)/python -m radgen_lib.core.config
+	$(BIN)/python -m radgen_lib.sources.reference
 
 explain: $(READY)
 	$(BIN)/radgen explain

@@ -19,6 +19,7 @@ rule read_images:
         volumes=update(f"{SHARD}/volumes.npy"),
         mask_volumes=update(f"{SHARD}/masks.npy"),
         sheets=update(f"{SHARD}/contact_sheets.zip"),
+        nifti=directory(f"{SHARD}/nifti"),
         card=update(f"{SHARD}/card.json"),
     log:
         "logs/read_images/{cohort}-{shard}.log",

@@ -19,5 +19,6 @@ with open_job(snakemake) as card:
         names=None,
         jobs=job.threads,
     )
+    Path(job.output.nifti).mkdir(exist_ok=True)  # empty where imaging.nifti is off
     card.add(**counts)
     card.write(job.output.card)

@@ -5,10 +5,25 @@ from pathlib import Path
 from radgen_lib.core.job import open_job
 
 with open_job(snakemake) as card:
-    from radgen_lib.omics.study.read import read_study
+    from radgen_lib.core.config.cohort import Cohort
+    from radgen_lib.imaging.pseudonyms import Pseudonyms
+    from radgen_lib.omics.study.local import read_any_study
     from radgen_lib.omics.study.write import write_omics
 
     job = snakemake
-    study = read_study(Path(job.input.study), drivers=job.params.drivers)
+    cohort = Cohort(**job.config["cohorts"][job.wildcards.cohort])
+    root = Path(job.config["downloads"]) / job.wildcards.cohort  # private, like the key of the images
+    root.mkdir(parents=True, exist_ok=True)
+    own = cohort.omics is not None and cohort.omics.source == "folder"
+    hidden = Pseudonyms(root) if cohort.imaging is not None and cohort.imaging.pseudonyms else None
+    study = read_any_study(
+        Path(job.input.study),
+        drivers=job.params.drivers,
+        rename=(lambda patient: hidden.of("patient", patient)) if hidden else None,
+        clinical=Path(cohort.clinical) if own and cohort.clinical else None,
+        scratch=root,
+    )
     write_omics(study, Path(job.output.tensor).parent)
+    if hidden:
+        hidden.write_links("omics")
     card.write(job.output.card)

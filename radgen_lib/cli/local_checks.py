@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # Series whose headers are all read to see what phases would be found.
 SAMPLE = 50
 _REASONS = 3
+_NO_PHASE = "not a contrast phase"
 _LABELS = ("age", "stage", "subtype", "er", "pr", "her2", "os_days", "os_event")
 _NO_NIFTI = "Export DICOM: NIfTI tells neither phase nor time nor patient, so it is not read as a source"
 
@@ -89,9 +91,13 @@ def _phases(name: str, listing: pd.DataFrame) -> Iterator[Check]:
         yield Check("WARN", what, f"{text}; {studies - with_pre} without pre-contrast phase", todo)
     else:
         yield Check("OK", what, text)
-    lost = [*phases.loc[~phases["kept"].astype(bool), "reason"], *scanned.faults["reason"]]
-    for reason in list(dict.fromkeys(map(str, lost)))[:_REASONS]:
-        yield Check("WARN", what, f"{lost.count(reason)} x {reason}", "Left out, a row with the reason")
+    # What is no phase (localisers, subtractions) is left out as it should be; the rest is a loss.
+    dynamic = ~phases["reason"].str.endswith(_NO_PHASE) & ~phases["kept"].astype(bool)
+    lost = Counter([*phases.loc[dynamic, "reason"], *scanned.faults["reason"]])
+    for reason, count in lost.most_common(_REASONS):
+        yield Check("WARN", what, f"{count} x {reason}", "Left out, a row with the reason")
+    if len(lost) > _REASONS:
+        yield Check("WARN", what, f"{len(lost) - _REASONS} further reasons", "The page of the run lists every one")
     names = sorted({one for cell in series["identifying"] for one in str(cell).split(",") if one})
     if names:
         todo = "They are never written onward; keep the folder of `downloads:` private"

@@ -19,7 +19,7 @@ RUN_FILES = (
     "weights.safetensors", "training.csv", "samples.npy", "samples.parquet", "features.parquet", "features_status.csv",
 )  # fmt: skip
 SHARD_TABLES = ("series.parquet", "phases.parquet", "selection.parquet", "masks.parquet")
-SHARD_FILES = (*SHARD_TABLES, "volumes.npy", "masks.npy", "contact_sheets.zip", "card.json")
+SHARD_FILES = (*SHARD_TABLES, "volumes.npy", "masks.npy", "contact_sheets.zip", "nifti", "card.json")
 OMICS_FILES = (
     "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json", "clinical.parquet",
     "mutations.parquet", "mutated.parquet", "decisions.parquet", "quality.parquet", "selection.parquet", "card.json",

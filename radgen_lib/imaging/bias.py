@@ -24,7 +24,7 @@ def bias_field(volume: Volume, *, shrink: int = 4) -> np.ndarray:
 
     The field is fitted on every ``shrink``-th voxel of each axis (fewer where an axis would keep less than eight) and
     evaluated on all. One thread, so that the result is the same on every machine. Raises ValueError for ``shrink``
-    below 1; a volume without contrast has a field of ones.
+    below 1; a volume without contrast, or whose foreground is too small to be thinned out, has a field of ones.
     """
     if shrink < 1:
         raise ValueError(f"shrink = {shrink}: must be 1 or more")
@@ -33,10 +33,13 @@ def bias_field(volume: Volume, *, shrink: int = 4) -> np.ndarray:
     image = sitk.Cast(volume.to_sitk(), sitk.sitkFloat32)
     foreground = sitk.OtsuThreshold(image, 0, 1, 128)
     factors = [max(1, min(shrink, size // _FEWEST)) for size in image.GetSize()]
+    thinned = sitk.Shrink(foreground, factors)
+    if not sitk.GetArrayFromImage(thinned).any():
+        return np.ones(volume.values.shape, dtype=np.float32)
     corrector = sitk.N4BiasFieldCorrectionImageFilter()
     corrector.SetNumberOfThreads(1)
     corrector.SetNumberOfWorkUnits(1)
     corrector.SetMaximumNumberOfIterations([30, 20, 10])
-    corrector.Execute(sitk.Shrink(image, factors), sitk.Shrink(foreground, factors))
+    corrector.Execute(sitk.Shrink(image, factors), thinned)
     field: np.ndarray = sitk.GetArrayFromImage(sitk.Exp(corrector.GetLogBiasFieldAsImage(image)))
     return field.astype(np.float32)

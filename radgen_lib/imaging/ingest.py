@@ -207,16 +207,15 @@ def _results(
 
 
 def _with_results(phases: pd.DataFrame, writer: _Writer) -> pd.DataFrame:
-    """The phase table with what reading gave, in the order of its contract."""
-    # Positions of the columns that reading fills: before the decision on the phase, as the contract lists them.
-    table = phases.assign(**_NEW)
+    """The phase table with what reading gave; the new columns stand before the decision on the phase."""
     order = [name for name in phases.columns if name not in ("kept", "reason")]
-    table = table[[*order, *_NEW, "kept", "reason"]].astype({"row": "int64", "scale": "float64"})
-    place = {volume: index for index, volume in zip(table.index, table["volume"], strict=True)}
-    table["index_phase"] = False
-    for volume, facts in writer.phase_rows.items():
-        table.loc[place[volume], list(facts)] = list(facts.values())
-    return table.astype({"kept": bool, "index_phase": bool, "row": "int64"})
+    rows = [
+        {**line, **_NEW, "index_phase": False, **writer.phase_rows.get(str(line["volume"]), {})}
+        for line in phases.to_dict("records")
+    ]
+    table = pd.DataFrame(rows, columns=[*order, *_NEW, "kept", "reason"])
+    kinds = {name: phases[name].dtype for name in phases.columns}
+    return table.astype({**kinds, "row": "int64", "scale": "float64", "kept": "bool", "index_phase": "bool"})
 
 
 def _drop_old_nifti(out: Path, kept: set[str]) -> None:

@@ -55,7 +55,8 @@ class Workspace:
         return self.folder / RESULTS
 
     def command(self, *targets: str, options: Sequence[str] = (), config: Sequence[str] = ()) -> list[str]:
-        values = ["run=[tcga_brca_released]", f"preset={self.preset}", f"registry={self.mirror / 'registry.yaml'}", "offline=true", *config]
+        values = [f"run=[{COHORT}]", f"preset={self.preset}", f"registry={self.mirror / 'registry.yaml'}"]
+        values += ["offline=true", *config]
         snakemake = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile")]
         return [*snakemake, "--directory", str(self.folder), "-c2", *options, "--config", *values, "--", *targets]
 

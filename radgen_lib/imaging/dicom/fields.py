@@ -35,7 +35,7 @@ def read_elements(handle: BinaryIO, *, implicit: bool, little: bool, stop: int, 
     """
 
     def beyond(tag: BaseTag, representation: str | None, length: int) -> bool:
-        return tag >= stop
+        return int.__ge__(tag, stop)  # the tag's own comparison costs a tenth of the scan
 
     keep: Any = only
     return {

@@ -169,7 +169,6 @@ def _write_folder(
         names = sorted({renaming.patient_of(sample) for sample in sequenced} - {""})
         listed = "stable_id: local_sequenced\ncase_list_ids: " + "\t".join(names) + "\n"
         (work / "case_lists/cases_sequenced.txt").write_text(listed, encoding="utf-8")
-    (work / "meta_study.txt").write_text("type_of_cancer: brca\n", encoding="utf-8")
 
 
 def _require_codes(study: Study, source: Path) -> None:

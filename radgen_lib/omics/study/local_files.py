@@ -81,6 +81,12 @@ def _point(cell: str) -> str:
     return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
 
 
+def _has_semicolons(path: Path) -> bool:
+    start = next(blocks(path)).content.splitlines()
+    first = next((line for line in start if line.strip() and not line.startswith(b"#")), b"")
+    return first.count(b";") > max(first.count(b","), first.count(b"\t"))
+
+
 def first_cells(path: Path, log: Decisions) -> list[str]:
     """The first cell of every row, without that of a header."""
     return [row[0] for row in table_rows(path, log) if row[0] and column_key(row[0]) not in _PEOPLE]
@@ -170,6 +176,7 @@ def write_clinical(profile: Profile, folder: Path, renaming: Renaming, log: Deci
     places = known_columns(table.columns)
     if "patient" not in places:
         raise data_error(table.name, "no column of patients (PATIENT_ID)", _AGAIN, row=table.header_line)
+    clean = _point if profile.path.suffix.lower() == ".csv" and _has_semicolons(profile.path) else str
     used = {what: place for what, place in places.items() if what not in ("sample", "sample_type")}
     unused = [name for place, name in enumerate(table.columns) if place not in places.values()]
     log.extend("clinical column", table.name, [(name, "not used", "has no known meaning") for name in unused])
@@ -179,7 +186,9 @@ def write_clinical(profile: Profile, folder: Path, renaming: Renaming, log: Deci
         write = csv.writer(out, delimiter="," if target.suffix.lower() == ".csv" else "\t", lineterminator="\n")
         line = _row_at(write, out, 0, max(table.header_line, 1), [COLUMNS[what][0] for what in used])
         for number, row in zip(table.lines, table.rows, strict=True):
-            cells = [renaming.name(row[place]) if what == "patient" else row[place] for what, place in used.items()]
+            cells = [
+                renaming.name(row[place]) if what == "patient" else clean(row[place]) for what, place in used.items()
+            ]
             line = _row_at(write, out, line, number, cells)
     return target
 

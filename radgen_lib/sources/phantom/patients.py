@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.core.config.phantom import Phantom
+from radgen_lib.core.digest import code_digest
 from radgen_lib.core.errors import StopRequested
 from radgen_lib.core.progress import Progress
 from radgen_lib.core.seeds import make_rng
@@ -22,7 +23,7 @@ from radgen_lib.sources.phantom.protocol import StudyPlan, plan_study
 from radgen_lib.sources.phantom.truth import Truth
 
 Result = TypeVar("Result")
-_FORMAT = 1  # of what is written; raise it when the same truth is to be written in another way
+_WRITER = "radgen_lib.sources.phantom.write"
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class ImagedPatient:
         return str(self.patient["patient"])
 
     def digest(self) -> str:
-        """SHA-256 of everything that decides the bytes of the patient's files."""
+        """SHA-256 of everything that decides the bytes of the patient's files, the code that writes them included."""
         rows = [{str(key): str(value) for key, value in row.items()} for row in (self.patient, self.lesion)]
         spec = self.spec.model_dump(exclude={"troubles"})
-        text = json.dumps([_FORMAT, self.seed, self.trouble, spec, *rows], sort_keys=True)
+        text = json.dumps([code_digest(_WRITER), self.seed, self.trouble, spec, *rows], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def studies(self) -> tuple[StudyPlan, ...]:

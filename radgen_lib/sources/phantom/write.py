@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydicom.dataset import Dataset
 
 from radgen_lib.core.atomic import write_json
 from radgen_lib.core.config.phantom import Phantom
 from radgen_lib.sources.ledger import folder_size, ledger_frame, series_folder, shard_of
-from radgen_lib.sources.phantom.acquisition import Acquisition
+from radgen_lib.sources.phantom.acquisition import Acquisition, moved
 from radgen_lib.sources.phantom.dicom import encode
 from radgen_lib.sources.phantom.dicom_troubles import is_hit, plant
 from radgen_lib.sources.phantom.image_faults import Files, file_name
@@ -103,10 +104,17 @@ def series_files(patient: ImagedPatient, study: StudyPlan, series: SeriesPlan, a
     return files
 
 
+def _seen_lesion(acquisition: Acquisition, phase: int) -> np.ndarray:
+    """The lesion where a phase shows it, that is moved with the phase; as it is where too few voxels would be left."""
+    shift = [mm / size for mm, size in zip(acquisition.phases[phase].shift_mm, acquisition.spacing, strict=True)]
+    seen = moved(acquisition.lesion.astype(np.float32), (shift[0], shift[1], shift[2])) >= 0.5
+    return seen if seen.any() else acquisition.lesion
+
+
 def _segmentation(patient: ImagedPatient, study: StudyPlan, series: SeriesPlan, acquisition: Acquisition) -> Dataset:
     """Segmentation of the lesion that refers to the images of the first post-contrast phase."""
     source = study.holding(1)
-    lesion, place = acquisition.lesion, source.phases.index(1)
+    lesion, place = _seen_lesion(acquisition, 1), source.phases.index(1)
     slices = len(lesion)
     sources = series_images(study, source, acquisition)[place * slices : (place + 1) * slices]
     if patient.trouble == "multiframe" and is_hit(patient.trouble, study, source):

@@ -261,4 +261,5 @@ def test_whole_command_with_the_real_mirror(
 def test_unknown_cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["doctor", "--cohort", "mars"]) == 1
-    assert "--cohort mars: no such cohort. Allowed: tcga_brca_released" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--cohort mars: no such cohort. Allowed: duke, phantom, tcga_brca, tcga_brca_released" in told

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from radgen_lib.cli.dryrun import Job, causes_by_rule, code_or_params, error_line, job_counts, parse_jobs
-from radgen_lib.cli.explain import rule_words, summary, target_words
+from radgen_lib.cli.explain import TARGETS, cohort_words, rule_words, summary, target_words
 from radgen_lib.cli.main import main
 
 WORKFLOW = '''
@@ -145,9 +146,21 @@ def test_words_of_rules_and_targets(project: Path) -> None:
     assert "CPDM" in target_words("cpdm", jobs, words)
 
 
-def test_named_targets_are_those_of_the_workflow() -> None:
-    snakefile = (Path(__file__).parents[3] / "Snakefile").read_text()
-    assert all(f"rule {name}:" in snakefile for name in ("all", "paper_tables", "cpdm", "tcga_brca_released"))
+def test_named_targets_are_those_of_the_workflow(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    snakefile = (root / "Snakefile").read_text()
+    named = re.findall(r"(?m)^rule (\w+):", snakefile)
+    assert set(named) == set(TARGETS)
+    # The other targets are the cohorts, made in a loop over the configuration.
+    assert re.search(r"for name in CONFIG\.cohorts:\s+rule:\s+name:\s+name\b", snakefile)
+    assert set(cohort_words(root)) == {"phantom", "tcga_brca_released", "tcga_brca", "duke"}
+    own = {"kind": "ingested", "imaging": {"source": "folder", "location": "here"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"cohorts": {"local": own}}))
+    words = cohort_words(tmp_path)
+    assert set(words) == {"phantom", "tcga_brca_released", "tcga_brca", "duke", "local"}
+    assert "no system applies" in words["local"] and "no system applies" in words["duke"]
+    assert "digital patients" in words["phantom"] and "authors of CPDM" in words["tcga_brca_released"]
+    assert target_words("local", [], words) == words["local"]
 
 
 def test_summary() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,28 @@ def test_every_shipped_source_has_a_row(
     assert main(["sources"]) == 0
     lines = capsys.readouterr().out.splitlines()
     registry = load_registry()
-    assert [line.split()[0] for line in lines[2:-1]] == list(registry)
+    assert [line.split()[0] for line in lines[2 : lines.index("")]] == list(registry)
     assert "53962" in lines[2] and "not checked" in lines[2] and "none" in lines[2]
     unsure = [name for name, source in registry.items() if not source.sum_known]
     assert lines[-1].endswith(": " + ", ".join(unsure))
+
+
+def test_image_sources_of_the_cohorts(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = {"kind": "ingested", "imaging": {"source": "folder", "location": "nowhere"}}
+    lost = {"kind": "ingested", "imaging": {"source": "idc", "collection": "tcga_brcc"}}
+    config = {"registry": "registry.yaml", "cohorts": {"local": own, "typo": lost}}
+    (project / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(["sources"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split() for line in lines[lines.index("") + 3 :]}
+    version = metadata.version("idc-index-data")
+    # Counts and sizes as DATA of the index: 1,858 MR series of TCGA-BRCA, 5,034 of Duke.
+    assert rows["tcga_brca"][1:] == f"idc tcga_brca, index {version}, of which papers 1858 87.7".split()
+    assert rows["duke"][-2:] == ["5034", "368.4"]
+    assert rows["phantom"][1:5] == ["phantom", "written", "here,", "no"]
+    assert rows["local"][1:] == ["folder", "a", "folder", "of", "your", "own", "-", "-"]
+    assert "not in the index" in " ".join(rows["typo"]) and "tcga_brca" in " ".join(rows["typo"])
+    assert "tcga_brca_released" not in rows
 
 
 def test_mirror_of_the_environment(

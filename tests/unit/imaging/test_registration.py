@@ -182,5 +182,8 @@ def test_n4_leaves_an_even_image_nearly_as_it_is_and_is_the_same_each_time() -> 
 def test_n4_of_nothing_is_nothing_and_shrink_must_be_positive() -> None:
     flat = dataclasses.replace(breast(), values=np.full(SHAPE, 5.0, dtype=np.float32))
     np.testing.assert_array_equal(n4(flat).values, flat.values)
+    speck = dataclasses.replace(flat, values=np.zeros(SHAPE, dtype=np.float32))
+    speck.values[0, 0, 0] = 9
+    np.testing.assert_array_equal(n4(speck).values, speck.values)
     with pytest.raises(ValueError, match="must be 1 or more"):
         n4(flat, shrink=0)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from radgen_lib.core.digest import file_sha256
 from radgen_lib.core.errors import ConfigError
+from radgen_lib.sources.cbioportal import ADDRESS
 from radgen_lib.sources.registry import SHIPPED, load_registry
 
 ENTRY = {
@@ -45,7 +46,11 @@ def test_shipped_addresses_are_pinned_to_a_commit_and_name_the_file() -> None:
             owner, repository, commit, *path = source.url.removeprefix("https://raw.githubusercontent.com/").split("/")
             assert len(commit) == 40 and int(commit, 16)
             assert unquote(path[-1]) == source.filename
-            assert source.mirror_path == f"{owner}_{repository}/{unquote('/'.join(path))}"
+            folder, _, inside = str(source.mirror_path).partition("/")
+            assert folder in (f"{owner}_{repository}", f"{owner}_{repository}@{commit[:7]}")
+            assert inside == unquote("/".join(path))
+        elif source.name == "brca_tcga_pan_can_atlas_2018":
+            assert source.url == ADDRESS.format(study=source.name)
         else:
             assert source.sha256_prefix and source.sha256_prefix in source.filename
             assert source.url == f"https://download.pytorch.org/models/{source.filename}"
@@ -67,7 +72,7 @@ def test_survival_tables_are_the_ones_the_cohort_expects(mirror: Path) -> None:
 
 def test_shipped_sums_are_those_of_the_real_files(mirror: Path) -> None:
     known = [source for source in load_registry().values() if source.sum_known]
-    assert len(known) == 13
+    assert len(known) == 40
     for source in known:
         path = mirror / str(source.mirror_path)
         assert (path.stat().st_size, file_sha256(path)) == (source.bytes, source.sha256), source.name

@@ -84,5 +84,5 @@ def test_mirror_that_is_no_folder(make_source: Make, tmp_path: Path) -> None:
 def test_shipped_registry_with_the_real_mirror(mirror: Path, tmp_path: Path) -> None:
     table = source_status(load_registry(), downloads=tmp_path, mirror=mirror, check_network=False).set_index("name")
     here = table[table["where"] == "mirror"]
-    assert len(here) >= 13 and set(here["verified"]) == {"yes"}
-    assert table.loc["vgg16", "sum"] == "prefix" and table["bytes"].isna().sum() == 4
+    assert len(here) >= 40 and set(here["verified"]) == {"yes"}
+    assert table.loc["vgg16", "sum"] == "prefix" and table["bytes"].isna().sum() == 5

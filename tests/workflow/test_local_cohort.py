@@ -1,0 +1,158 @@
+"""A cohort of one's own: a hospital's folder through doctor and ingestion; nothing of a person is written onward."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from radgen_lib.cli.main import main
+from tests.hospital import Hospital, write_hospital
+from tests.workflow.driver import NO_NETWORK, ROOT, Outcome, finish
+
+pytestmark = pytest.mark.workflow
+PAGE, PATIENTS = "results/local/report/data.html", "results/local/cohort/patients.csv"
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A folder with a hospital's files, its configuration, and what doctor and the workflow said."""
+
+    folder: Path
+    hospital: Hospital
+    doctor: str
+    status: int
+    outcome: Outcome
+
+
+def settings(*, pseudonyms: bool = True) -> dict[str, Any]:
+    """The configuration that docs/how-to/own-data.md shows, at a small size."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/how-to/own-data.md").read_text(), flags=re.DOTALL)
+    tree: dict[str, Any] = {"preset": "mini", **yaml.safe_load(text)}
+    tree["cohorts"]["local"]["imaging"] |= {"volume": [8, 32, 32], "pseudonyms": pseudonyms}
+    return tree
+
+
+def workflow(folder: Path, *targets: str) -> Outcome:
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder), "-c2"]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE_")}
+    process = subprocess.Popen(
+        [*command, "--configfile", "local.yaml", "--", *targets], cwd=folder, env={**clean, **NO_NETWORK},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    return finish(process)
+
+
+def asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit status and words of ``radgen doctor`` in ``folder``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        status = main(["doctor", "--cohort", "local", "--config", "local.yaml"])
+    return status, capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Hospital:
+    return write_hospital(tmp_path_factory.mktemp("project") / "hospital")
+
+
+@pytest.fixture(scope="module")
+def ran(hospital: Hospital) -> LocalRun:
+    folder = hospital.dicom.parents[1]
+    (folder / "local.yaml").write_text(yaml.safe_dump(settings()))
+    command = [sys.executable, "-m", "radgen_lib.cli.main", "doctor", "--cohort", "local", "--config", "local.yaml"]
+    told = subprocess.run(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert not (folder / "results").exists() and not (folder / "data").exists()  # doctor writes nothing
+    return LocalRun(folder, hospital, told.stdout, told.returncode, workflow(folder, PAGE, PATIENTS))
+
+
+def test_doctor_tells_what_was_understood_and_what_is_missing(ran: LocalRun) -> None:
+    assert ran.status == 0, ran.doctor
+    rows = {
+        (words[0], words[1]): words[2] for line in ran.doctor.splitlines() if len(words := re.split(r" {2,}", line)) > 2
+    }
+    assert "6 patients, 6 studies" in rows["OK", "images of local"]
+    assert re.search(r"6 post1, 6 pre in a sample of \d+ of \d+ series \(6 studies\)", rows["OK", "phases of local"])
+    assert rows["WARN", "privacy of local"].startswith(
+        "identifying attributes present: AccessionNumber, InstitutionName"
+    )
+    assert rows["OK", "overlap of local"] == "6 imaged, 12 with expression, 6 with both"
+    assert rows["OK", "clinical table of local"].startswith("of 12 patients: age 12, stage 12, subtype 12, er 12")
+    assert "expression: 12 patients x 100 genes" in ran.doctor
+    assert not any(secret in ran.doctor for secret in ran.hospital.secrets)
+
+
+def test_the_run_reaches_page_and_cohort(ran: LocalRun) -> None:
+    assert ran.outcome.code == 0, ran.outcome.text[-8000:]
+    patients = pd.read_csv(ran.folder / PATIENTS)
+    assert len(patients) == 12 and (patients["n_images"] == 1).sum() == 6
+    assert patients["patient"].str.fullmatch("P-[0-9a-f]{12}").all()
+    assert patients["er"].notna().all() and (patients["os_days"] > 0).all()
+    links = pd.read_parquet(ran.folder / "data/local/pseudonyms/links-omics.parquet").set_index("pseudonym")
+    assert set(links.loc[patients["patient"], "identifier"]) == set(ran.hospital.patients)
+    images = pd.read_parquet(ran.folder / "results/local/imaging/shard-0/phases.parquet")
+    assert set(images["patient"]) == set(patients.loc[patients["n_images"] > 0, "patient"])
+    # The tables of an imaged patient are those of the same person, not merely of somebody.
+    clinical = pd.read_csv(ran.hospital.omics / "clinical.csv", sep=";").set_index("Patient")
+    ages = clinical.loc[links.loc[patients["patient"], "identifier"], "Age"].to_numpy()
+    assert (patients["age"].to_numpy() == ages).all()
+
+
+def readable(path: Path) -> Iterator[bytes]:
+    """Everything a person or a program can read out of a file, unpacked."""
+    content = path.read_bytes()
+    yield content
+    if path.suffix == ".parquet":
+        yield pd.read_parquet(path).to_csv().encode()
+    elif path.suffix == ".gz":
+        yield gzip.decompress(content)
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                yield name.encode() + b"\n" + archive.read(name)
+
+
+def leaks(folder: Path, secrets: tuple[str, ...]) -> set[tuple[str, str]]:
+    """(file, secret) for every secret that stands in a file below ``folder``, its relative name included."""
+    return {
+        (path.name, secret)
+        for path in folder.rglob("*")
+        if path.is_file()
+        for content in (path.relative_to(folder).as_posix().encode(), *readable(path))
+        for secret in secrets
+        if secret.encode() in content
+    }
+
+
+def test_nothing_of_a_person_leaves_ingestion(ran: LocalRun) -> None:
+    secrets = ran.hospital.secrets
+    assert leaks(ran.folder / "data", secrets)  # the private folder has them, so the search can find them
+    assert len(list((ran.folder / "results").rglob("*"))) > 30
+    assert not leaks(ran.folder / "results", (*secrets, str(ran.folder)))
+    assert not leaks(ran.folder / "logs", secrets)
+    assert not any(secret in ran.outcome.text for secret in secrets)
+
+
+def test_without_pseudonyms_both_refuse(ran: LocalRun, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "local.yaml").write_text(yaml.safe_dump(settings(pseudonyms=False)))
+    (tmp_path / "hospital").symlink_to(ran.folder / "hospital")
+    status, told = asked(tmp_path, capsys)
+    assert status == 1 and "6 of 6 patients bear no public research code" in told
+    assert "Set `imaging.pseudonyms: true`" in told
+    outcome = workflow(tmp_path, "results/local/omics/clinical.parquet")
+    (line,) = outcome.complaints
+    assert outcome.code != 0 and "12 of 12 patients" in line and "imaging.pseudonyms: true" in line
+    assert not any(secret in outcome.text for secret in ran.hospital.secrets)
