@@ -33,7 +33,6 @@ rule read_images:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
-        max_excluded_share=lambda w: CONFIG.cohorts[w.cohort].max_excluded_share,
         code=code_digest("radgen_lib.imaging.ingest"),
     script:
         "../workflow_scripts/read_images.py"
@@ -94,7 +93,9 @@ rule data_page:
     params:
         config=TREE,
         code=code_digest(
-            "radgen_lib.reporting.data_page", files=("reporting/templates",)
+            "radgen_lib.reporting.data_page",
+            "radgen_lib.cohort.ingested",
+            files=("reporting/templates",),
         ),
     script:
         "../workflow_scripts/data_page.py"

@@ -103,7 +103,6 @@ rule fetch_images:
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
-        max_excluded_share=lambda w: CONFIG.cohorts[w.cohort].max_excluded_share,
         code=code_digest("radgen_lib.sources.imaging_source"),
     script:
         "../workflow_scripts/fetch_images.py"

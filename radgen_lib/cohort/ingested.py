@@ -38,7 +38,7 @@ def read_ingested(shards: Sequence[Path], omics: Path, *, genes: Sequence[str], 
     selection = Selection()
     genes15 = _expression(omics, genes, selection)
     phases = _phases(shards)
-    _check_share(phases, cohort.max_excluded_share, shards[0])
+    check_share(phases, cohort.max_excluded_share, shards[0] / "phases.parquet")
     chosen = _choose(phases, frozenset(genes15["patient"]), selection)
     if chosen.empty:
         raise data_error(
@@ -84,14 +84,27 @@ def _phases(shards: Sequence[Path]) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def _check_share(phases: pd.DataFrame, allowed: float, folder: Path) -> None:
-    """Refuse a cohort that lost too many of the phases that could have been used (pre and post contrast)."""
+def check_fetched(ledger: pd.DataFrame, allowed: float, path: Path) -> None:
+    """Raise DataError when a larger share than ``allowed`` of the series of a ledger did not come whole."""
+    lost = ledger[ledger["status"] != "ok"]
+    if len(ledger) and len(lost) / len(ledger) > allowed:
+        common = lost["reason"].value_counts().index[0]
+        raise data_error(
+            path,
+            f"{len(lost)} of {len(ledger)} series ({len(lost) / len(ledger):.0%}) did not come whole, more than "
+            f"max_excluded_share = {allowed:g}; most frequent reason: {common}",
+            "Fetch again (delete the ledger), or raise cohorts.*.max_excluded_share if the loss is meant",
+        )
+
+
+def check_share(phases: pd.DataFrame, allowed: float, path: Path) -> None:
+    """Raise DataError when a larger share than ``allowed`` of the contrast phases (pre, post) cannot be used."""
     usable = phases[phases["phase"].str.fullmatch(r"pre|post\d+")]
     lost = usable[~usable["kept"].astype(bool)]
     if len(usable) and len(lost) / len(usable) > allowed:
         common = lost["reason"].value_counts().index[0]
         raise data_error(
-            folder / "phases.parquet",
+            path,
             f"{len(lost)} of {len(usable)} phases ({len(lost) / len(usable):.0%}) cannot be used, more than "
             f"max_excluded_share = {allowed:g}; most frequent reason: {common}",
             "Repair the files, or raise cohorts.*.max_excluded_share if the loss is meant",

@@ -7,7 +7,7 @@ import shutil
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pydicom
@@ -19,6 +19,7 @@ from radgen_lib.cli.checks import Check
 from radgen_lib.cli.cohort_checks import check_cohort, describe
 from radgen_lib.core.config.load import resolve
 from radgen_lib.core.config.model import Config
+from radgen_lib.core.config.phantom import Trouble
 from radgen_lib.sources.ledger import listing_frame, series_folder
 from radgen_lib.sources.registry import load_registry
 from tests.hospital import SPEC, Hospital, write_hospital
@@ -232,6 +233,12 @@ def test_examples_of_the_pages_are_valid(page: str) -> None:
     assert examples
     for text in examples:
         resolve({}, yaml.safe_load(text))
+
+
+def test_the_page_of_the_phantom_lists_every_trouble() -> None:
+    text = (ROOT / "docs/how-to/phantom.md").read_text()
+    lists = "".join(re.findall(r"(?ms)^- (?:Images|Tables): (.*?)\.$", text))
+    assert sorted(re.findall(r"`(\w+)`", lists)) == sorted(get_args(Trouble))
 
 
 def test_sizes_on_the_page_of_the_phantom_are_those_of_the_presets() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from radgen_lib.cohort.flow import flow
-from radgen_lib.cohort.ingested import read_ingested
+from radgen_lib.cohort.ingested import check_fetched, read_ingested
 from radgen_lib.cohort.released import read_cohort, write_cohort
 from radgen_lib.cohort.selection import SELECTION_COLUMNS
 from radgen_lib.core.config.cohort import Cohort, Imaging, Omics
@@ -123,3 +123,11 @@ def test_too_much_lost_stops_the_run(folders: tuple[list[Path], Path], tmp_path:
 def test_no_image_left_is_one_line(folders: tuple[list[Path], Path]) -> None:
     with pytest.raises(DataError, match="no sagittal phase"):
         read_ingested(folders[0][1:], folders[1], genes=GENES, cohort=COHORT)
+
+
+def test_too_little_fetched_stops_the_run(tmp_path: Path) -> None:
+    ledger = pd.DataFrame({"status": ["ok", "ok", "missing"], "reason": ["", "", "offline"]})
+    check_fetched(ledger, 0.4, tmp_path)
+    check_fetched(ledger[:0], 0.0, tmp_path)
+    with pytest.raises(DataError, match=r"1 of 3 series \(33%\).*0\.2; most frequent reason: offline"):
+        check_fetched(ledger, 0.2, tmp_path)
