@@ -42,6 +42,7 @@ rule read_omics:
     """The molecular study as the portal delivers it, to a patients x genes x omics tensor and tables."""
     input:
         study=lambda w: LAYOUT.study(w.cohort, FILENAMES),
+        clinical=lambda w: LAYOUT.clinical(w.cohort),
     output:
         **{
             Path(name).stem: update(f"{R}/{{cohort}}/omics/{name}")
@@ -59,7 +60,12 @@ rule read_omics:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         drivers=list(DRIVERS),
-        code=code_digest("radgen_lib.omics.study.write", "radgen_lib.omics.quality"),
+        cohort=lambda w: TREE["cohorts"][w.cohort],
+        code=code_digest(
+            "radgen_lib.omics.study.local",
+            "radgen_lib.omics.study.write",
+            "radgen_lib.imaging.pseudonyms",
+        ),
     script:
         "../workflow_scripts/read_omics.py"
 

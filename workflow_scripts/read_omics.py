@@ -11,7 +11,7 @@ with open_job(snakemake) as card:
     from radgen_lib.omics.study.write import write_omics
 
     job = snakemake
-    cohort = Cohort(**job.config["cohorts"][job.wildcards.cohort])
+    cohort = Cohort(**job.params.cohort)
     root = Path(job.config["downloads"]) / job.wildcards.cohort  # private, like the key of the images
     root.mkdir(parents=True, exist_ok=True)
     own = cohort.omics is not None and cohort.omics.source == "folder"
@@ -20,7 +20,7 @@ with open_job(snakemake) as card:
         Path(job.input.study),
         drivers=job.params.drivers,
         rename=(lambda patient: hidden.of("patient", patient)) if hidden else None,
-        clinical=Path(cohort.clinical) if own and cohort.clinical else None,
+        clinical=Path(job.input.clinical[0]) if own and job.input.clinical else None,
         scratch=root,
     )
     write_omics(study, Path(job.output.tensor).parent)

@@ -123,6 +123,11 @@ class Layout:
             )
         return f"{self.config.downloads}/{omics.study}/{filenames[omics.study]}"
 
+    def clinical(self, cohort: str) -> list[str]:
+        """The user's own clinical table, where a cohort has one."""
+        path = self.config.cohorts[cohort].clinical
+        return [] if path is None else [path]
+
     def series_list(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
         """File that lists the series to fetch, where the cohort's are those of the papers."""
         imaging = self.config.cohorts[cohort].imaging

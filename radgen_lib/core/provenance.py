@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import radgen_lib
 from radgen_lib.core.atomic import write_json
@@ -52,6 +53,22 @@ def hardware() -> dict[str, object]:
     return described
 
 
+def without_places(value: Any) -> Any:
+    """A plain value in which each absolute path is only its last part: a card leaves the machine it was made on."""
+    if isinstance(value, Mapping):
+        return {key: without_places(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_places(inner) for inner in value]
+    return Path(value).name if isinstance(value, str) and value.startswith("/") else value
+
+
+def _name_of(file: Path, names: list[str]) -> str:
+    """A relative path as it is; of an absolute one its name, with its folder's where two files have that name."""
+    if not file.is_absolute():
+        return str(file)
+    return file.name if names.count(file.name) == 1 else f"{file.parent.name}/{file.name}"
+
+
 class Card:
     """Collects the provenance of one job and writes it as JSON beside the job's outputs.
 
@@ -61,12 +78,15 @@ class Card:
     def __init__(self, name: str, *, config: Mapping[str, object], seed: int | None, code: str) -> None:
         self._started = time.monotonic()
         self.fields: dict[str, object] = {
-            "name": name, "config": dict(config), "seed": seed, "code_digest": code, "code_version": code_version(),
+            "name": name, "config": without_places(dict(config)), "seed": seed, "code_digest": code,
+            "code_version": code_version(),
         }  # fmt: skip
 
     def inputs(self, paths: Iterable[str | Path]) -> None:
         """Record the SHA-256 of every input file."""
-        self.fields["inputs"] = {str(p): file_sha256(p) for p in paths if Path(p).is_file()}
+        files = list(dict.fromkeys(Path(path) for path in paths if Path(path).is_file()))
+        names = [file.name for file in files]
+        self.fields["inputs"] = {_name_of(file, names): file_sha256(file) for file in files}
 
     def add(self, **facts: object) -> None:
         """Record further plain facts (counts, training patients, decisions)."""

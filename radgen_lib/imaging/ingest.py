@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from radgen_lib.cohort.ids import patient_id
 from radgen_lib.core.atomic import atomic_path, write_parquet
 from radgen_lib.core.config.cohort import Imaging
-from radgen_lib.core.errors import StopRequested
+from radgen_lib.core.errors import StopRequested, data_error
 from radgen_lib.core.progress import Progress
 from radgen_lib.core.stop import stop_on_signal
 from radgen_lib.imaging.contact import SheetArchive, sheet_name
@@ -48,6 +49,7 @@ def ingest_shard(
     root, out = Path(root), Path(out)
     pseudonyms = Pseudonyms(root) if imaging.pseudonyms else None
     called = Names(dict(names) if names is not None else None, pseudonyms)
+    _require_research_codes(ledger, called)
     instances, faults = scan(root, ledger, jobs=jobs)
     phases, members, series = find_phases(instances)
     phases, members = _renamed(phases, members, called)
@@ -72,6 +74,27 @@ def ingest_shard(
         "volumes": int(phases["kept"].sum()),
         "masks": int(named["kept"].sum()),
     }
+
+
+def _require_research_codes(ledger: pd.DataFrame, called: Names) -> None:
+    """Refuse identifiers of a hospital where no pseudonym takes their place: they would stand in every result."""
+    if called.hidden:
+        return
+    foreign = sum(not _is_research_code(patient) for patient in ledger["patient"].astype(str).unique() if patient)
+    if foreign:
+        raise data_error(
+            "ledger of the images",
+            f"{foreign} patients have identifiers that are no public research code (TCGA, Duke, phantom)",
+            "Set imaging.pseudonyms: true for this cohort",
+        )
+
+
+def _is_research_code(text: str) -> bool:
+    try:
+        patient_id(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _renamed(

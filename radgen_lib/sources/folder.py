@@ -54,6 +54,11 @@ def list_series(imaging: Imaging) -> pd.DataFrame:
     found: dict[str, list[tuple[Path, Header]]] = defaultdict(list)
     faults: Counter[str] = Counter()
     paths = list(_candidates(location))
+    if not paths and any(location.rglob("*.nii*")):
+        raise ConfigError(
+            f"imaging.location = {imaging.location!r}: holds NIfTI files and no DICOM. They tell neither phase, time "
+            "nor patient. Export the series as DICOM"
+        )
     progress = Progress("DICOM headers", len(paths))
     for path in paths:
         header, fault = _header(path)

@@ -79,7 +79,8 @@ class Cohort(Block):
     imaging: Annotated[Imaging | None, Field(description="Image series of an ingested cohort")] = None
     omics: Annotated[Omics | None, Field(description="Molecular study of an ingested cohort; null: none")] = None
     clinical: Annotated[
-        str | None, Field(description="Clinical table (CSV, TSV or XLSX) beside or instead of the study's; null: none")
+        str | None,
+        Field(description="Clinical table (CSV, TSV or XLSX) of your own beside omics.source: folder; null: none"),
     ] = None
     phantom: Annotated[Phantom | None, Field(description="Sizes of a phantom cohort")] = None
 

@@ -27,6 +27,5 @@ def shipped_cohorts() -> dict[str, Cohort]:
         "duke": Cohort(
             kind="ingested",
             imaging=Imaging(source="idc", collection="duke_breast_cancer_mri", series="dynamic", shards=64),
-            clinical="duke_clinical",
         ),
     }

@@ -148,7 +148,7 @@ def test_card_records_inputs_versions_and_facts(tmp_path: Path) -> None:
     card.add(patients=5)
     card.write(tmp_path / "card.json")
     found = json.loads((tmp_path / "card.json").read_text())
-    assert found["inputs"] == {str(data): file_sha256(data)}
+    assert found["inputs"] == {"in.txt": file_sha256(data)}
     assert found["patients"] == 5
     assert found["seed"] == 3
     assert found["packages"]["numpy"] == np.__version__
@@ -181,3 +181,14 @@ def test_what_was_read_of_the_code_is_kept_by_its_bytes(monkeypatch: pytest.Monk
         kept.write_text(broken)
         recall_sources(kept)
     read_source.cache_clear()
+
+
+def test_cards_name_no_place_of_the_machine(tmp_path: Path) -> None:
+    table = tmp_path / "in.csv"
+    table.write_text("a\n")
+    card = Card("rule", config={"imaging": {"location": str(tmp_path), "list": ["/a/b", "c/d"]}}, seed=1, code="x")
+    card.inputs([table])
+    card.write(tmp_path / "card.json")
+    text = (tmp_path / "card.json").read_text()
+    assert str(tmp_path) not in text and "/a/b" not in text
+    assert '"c/d"' in text and '"in.csv"' in text

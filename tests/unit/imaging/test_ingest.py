@@ -18,7 +18,7 @@ from PIL import Image
 
 from radgen_lib.core.config.cohort import Imaging
 from radgen_lib.core.config.phantom import Phantom
-from radgen_lib.core.errors import StopRequested
+from radgen_lib.core.errors import DataError, StopRequested
 from radgen_lib.imaging import ingest as ingest_module
 from radgen_lib.imaging.ingest import ingest_shard
 from radgen_lib.imaging.nifti import read_nifti
@@ -385,3 +385,10 @@ def test_every_view_is_brought_to_its_own_order(tmp_path: Path) -> None:
         made = np.load(root / "out/shard-0/volumes.npy")[0].astype(np.float32)
         wanted = series[0].values[turn].astype(np.float32)
         np.testing.assert_allclose(made / made.max(), wanted / wanted.max(), rtol=2e-3)
+
+
+def test_identifiers_of_a_hospital_need_pseudonyms(tmp_path: Path) -> None:
+    ledger = pd.DataFrame({"patient": ["H0001", "TCGA-AO-A03M", "", "H0002"]})
+    with pytest.raises(DataError, match=r"2 patients have identifiers .*imaging\.pseudonyms: true") as caught:
+        ingest_shard(ledger, tmp_path, tmp_path / "out", imaging=Imaging(source="folder"), names=None, jobs=1)
+    assert "H0001" not in str(caught.value) and not (tmp_path / "out").exists()

@@ -15,11 +15,14 @@ import pandas as pd
 import pytest
 
 from radgen_lib.core.config.cohort import Imaging
+from radgen_lib.core.config.phantom import Phantom
 from radgen_lib.core.errors import ConfigError, DownloadError
 from radgen_lib.core.stop import StopFlag
+from radgen_lib.imaging.ingest import ingest_shard
 from radgen_lib.sources import idc
 from radgen_lib.sources.idc_index_query import collection_name, index_series, index_version
 from radgen_lib.sources.ledger import LISTING_COLUMNS, listing_frame
+from radgen_lib.sources.phantom.write import write_phantom
 from radgen_lib.sources.series_lists import read_papers, reasons_against
 
 BUCKET = "idc-open-data"
@@ -278,3 +281,25 @@ def test_program_is_the_one_of_the_package() -> None:
     assert os.access(idc._program(), os.X_OK)
     with open(idc._program(), "rb") as handle:
         assert handle.read(2) != b"#!"  # a script would leave its child behind when it is ended
+
+
+def test_phantom_in_the_bucket_is_fetched_and_read(bucket: Bucket, tmp_path: Path) -> None:
+    """The bucket stands in for the public one: what the real downloader brings is read into volumes."""
+    spec = Phantom(patients=4, omics_only=0, shape=[8, 32, 32], axial_share=0.0)
+    written = write_phantom(spec, 7, tmp_path / "phantom")
+    first = written[written["patient"] == written["patient"].iloc[0]].reset_index(drop=True)
+    for number, folder in enumerate(first["folder"]):
+        files = sorted((tmp_path / "phantom" / folder).glob("*.dcm"))
+        bucket.put(f"phantom-{number}", {file.name: file.read_bytes() for file in files})
+    listing = listing_frame(
+        {**row, "modality": "MR", "url": f"s3://{BUCKET}/phantom-{number}/*"}
+        for number, row in enumerate(first[["patient", "study", "series", "n_files", "bytes"]].to_dict("records"))
+    )
+    ledger = fetch(bucket, listing, tmp_path / "data")
+    assert (ledger["status"] == "ok").all() and ledger["bytes"].tolist() == first["bytes"].tolist()
+    assert ledger["sha256"].tolist() == first["sha256"].tolist()
+    imaging = Imaging(source="idc", collection="tcga_brca", volume=[8, 32, 32])
+    counts = ingest_shard(ledger, tmp_path / "data", tmp_path / "out", imaging=imaging, names=None, jobs=1)
+    phases = pd.read_parquet(tmp_path / "out" / "phases.parquet")
+    assert counts["volumes"] == phases["kept"].sum() >= 4
+    assert {"pre", "post1"} <= set(phases.loc[phases["kept"], "phase"])

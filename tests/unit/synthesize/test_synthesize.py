@@ -59,7 +59,7 @@ def test_the_card_names_inputs_and_limits(trained, omics, tmp_path):
     synthesize(trained, omics, out, seed=9)
     card = json.loads((out / "card.json").read_text())
     assert card["inputs"] == {
-        str(path): file_sha256(path) for path in (omics, trained, trained.with_name("weights.safetensors"))
+        path.name: file_sha256(path) for path in (omics, trained, trained.with_name("weights.safetensors"))
     }
     assert card["seed"] == 9 and card["fold"] == "full" and card["generator_class"] == "PCARidge"
     assert "diagnosis" in card["intended_use"] and card["licence"] and card["packages"]
