@@ -42,7 +42,7 @@ rule read_omics:
     """The molecular study as the portal delivers it, to a patients x genes x omics tensor and tables."""
     input:
         study=lambda w: LAYOUT.study(w.cohort, FILENAMES),
-        clinical=lambda w: LAYOUT.clinical(w.cohort),
+        clinical=lambda w: LAYOUT.clinical(w.cohort, FILENAMES),
     output:
         **{
             Path(name).stem: update(f"{R}/{{cohort}}/omics/{name}")
@@ -68,6 +68,34 @@ rule read_omics:
         ),
     script:
         "../workflow_scripts/read_omics.py"
+
+
+rule clinical_tables:
+    """Clinical features and lesion boxes in the form of the Duke collection, checked column by column."""
+    input:
+        unpack(lambda w: LAYOUT.duke_tables(w.cohort, FILENAMES)),
+    output:
+        **{
+            name: update(f"{R}/{{cohort}}/clinical/{name}.parquet")
+            for name in ("clinical", "boxes", "faults")
+        },
+    log:
+        "logs/clinical_tables/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/clinical_tables/{cohort}.tsv"
+    wildcard_constraints:
+        cohort="|".join(filter(LAYOUT.has_duke_tables, CONFIG.cohorts)) or "(?!)",
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        whole=lambda w: w.cohort not in PHANTOMS,
+        code=code_digest("radgen_lib.sources.reference.duke"),
+    script:
+        "../workflow_scripts/clinical_tables.py"
 
 
 rule data_page:

@@ -14,13 +14,12 @@ with open_job(snakemake) as card:
     cohort = Cohort(**job.params.cohort)
     root = Path(job.config["downloads"]) / job.wildcards.cohort  # private, like the key of the images
     root.mkdir(parents=True, exist_ok=True)
-    own = cohort.omics is not None and cohort.omics.source == "folder"
     hidden = Pseudonyms(root) if cohort.imaging is not None and cohort.imaging.pseudonyms else None
     study = read_any_study(
         Path(job.input.study),
         drivers=job.params.drivers,
         rename=(lambda patient: hidden.of("patient", patient)) if hidden else None,
-        clinical=Path(job.input.clinical[0]) if own and job.input.clinical else None,
+        clinical=Path(job.input.clinical[0]) if job.input.clinical else None,
         scratch=root,
     )
     write_omics(study, Path(job.output.tensor).parent)

@@ -146,7 +146,12 @@ def _need(listing: pd.DataFrame, imaging: Imaging, *, fetched: bool) -> float:
 
 
 def linked_need(config: Config, listing: pd.DataFrame, imaging: Imaging) -> float:
-    """Gigabytes that a run adds where the user's files are linked, or copied from another file system."""
+    """Gigabytes that a run adds where the user's files are linked, or copied from another file system.
+
+    Series of NIfTI files are written as DICOM.
+    """
+    if "store_bytes" in listing.columns:
+        return _need(listing, imaging, fetched=True)
     same = standing(Path(config.downloads)).stat().st_dev == Path(str(imaging.location)).stat().st_dev
     return _need(listing, imaging, fetched=not same)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from radgen_lib.cli.checks import Check
 from radgen_lib.cli.cohort_checks import describe, disk_check, linked_need
-from radgen_lib.core.errors import DataError
+from radgen_lib.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,10 @@ SAMPLE = 50
 _REASONS = 3
 _NO_PHASE = "not a contrast phase"
 _LABELS = ("age", "stage", "subtype", "er", "pr", "her2", "os_days", "os_event")
-_NO_NIFTI = "Export DICOM: NIfTI tells neither phase nor time nor patient, so it is not read as a source"
+# Series of NIfTI files, which are written as DICOM for it.
+NIFTI_SAMPLE = 10
+_FAULTS = 10
+_NO_NIFTI = "A folder is read as DICOM unless it holds phases.csv, which says what each NIfTI file is"
 
 
 def check_local(config: Config, name: str) -> Iterator[Check]:
@@ -37,44 +40,79 @@ def check_local(config: Config, name: str) -> Iterator[Check]:
     imaged: set[str] | None = None
     if cohort.imaging is not None and cohort.imaging.source == "folder":
         listing = yield from _images(config, name, cohort.imaging)
-        imaged = set(listing["patient"]) - {""}
-        yield from _identifiers(name, cohort.imaging, imaged)
+        if listing is not None:
+            imaged = set(listing["patient"]) - {""}
+            yield from _identifiers(name, cohort.imaging, imaged)
     if cohort.omics is not None and cohort.omics.source == "folder":
         yield from _omics(config, name, cohort, imaged)
 
 
-def _images(config: Config, name: str, imaging: Imaging) -> Generator[Check, None, pd.DataFrame]:
-    from radgen_lib.sources.folder import list_series
+def _images(config: Config, name: str, imaging: Imaging) -> Generator[Check, None, pd.DataFrame | None]:
+    """Rows on the series; returns the listing of sound ones, None when the folder cannot be listed at all."""
+    from radgen_lib.sources.folder import is_nifti_folder, list_series
     from radgen_lib.sources.series_lists import choose_series
 
-    what, listing = f"images of {name}", list_series(imaging)
-    nifti = sum(1 for ending in ("*.nii", "*.nii.gz") for _ in Path(str(imaging.location)).rglob(ending))
+    what = f"images of {name}"
+    try:
+        listing = list_series(imaging)
+    except (ConfigError, DataError) as error:
+        yield Check("FAIL", what, str(error), "Correct `imaging.location`, or what the folder holds")
+        return None
+    nifti = is_nifti_folder(imaging)
+    yield from _left_out(what, imaging, listing, nifti=nifti)
     good = listing[listing["status"] == ""]
     if good.empty:
-        yield Check("FAIL", what, f"no DICOM series of MR in the folder, {nifti} NIfTI files", _NO_NIFTI)
-        return listing
-    if nifti:
-        yield Check("WARN", what, f"{nifti} NIfTI files are not read", _NO_NIFTI)
-    for reason in listing.loc[listing["status"] != "", "reason"]:
-        yield Check("WARN", what, str(reason), "Left out, a row with the reason; repair it if it matters")
+        todo = "Repair the rows above" if nifti else "Correct `imaging.location`"
+        yield Check("FAIL", what, f"no {'usable row in phases.csv' if nifti else 'DICOM series of MR'}", todo)
+        return good
     chosen = choose_series(good, imaging)
     if len(chosen) < len(good):
         found = f"{len(good) - len(chosen)} of {len(good)} series are left out by series: {imaging.series}"
         yield Check("WARN", what, found, "`series: all` takes every one; what is no phase is told from its tags")
-    need = linked_need(config, chosen, imaging)
-    yield disk_check(config, what, describe(chosen[chosen["status"] == ""]), need)
-    yield from _phases(name, chosen[chosen["status"] == ""])
+    there = chosen[chosen["status"] == ""]
+    if nifti:
+        there = there.assign(bytes=there["store_bytes"])
+    text = describe(there) + (" of DICOM, written from NIfTI" if nifti else "")
+    yield disk_check(config, what, text, linked_need(config, there, imaging))
+    yield from _phases(name, there, imaging)
     return good
 
 
-def _phases(name: str, listing: pd.DataFrame) -> Iterator[Check]:
-    """What the reader would find in whole studies of up to :data:`SAMPLE` series, the first ones by identifier."""
+def _left_out(what: str, imaging: Imaging, listing: pd.DataFrame, *, nifti: bool) -> Iterator[Check]:
+    """Files that are not read, and rows that cannot be used, with their reasons."""
+    if nifti:
+        from radgen_lib.sources.nifti_folder import unlisted
+
+        files, todo = unlisted(imaging), "They stand in no row of phases.csv; add them if they matter"
+    else:
+        places = Path(str(imaging.location)).rglob("[!.]*")
+        files, todo = sum(path.name.endswith((".nii", ".nii.gz")) for path in places), _NO_NIFTI
+    if files:
+        yield Check("WARN", what, f"{files} NIfTI files are not read", todo)
+    reasons = listing.loc[listing["status"] != "", "reason"]
+    for reason in reasons[:_FAULTS]:
+        yield Check("WARN", what, str(reason), "Left out, a row with the reason; repair it if it matters")
+    if len(reasons) > _FAULTS:
+        yield Check(
+            "WARN", what, f"{len(reasons) - _FAULTS} further faults", "Each is a row with its reason in the run"
+        )
+
+
+def _phases(name: str, listing: pd.DataFrame, imaging: Imaging) -> Iterator[Check]:
+    """What the reader would find in whole studies of up to :data:`SAMPLE` series, the first ones by identifier.
+
+    Of NIfTI files, :data:`NIFTI_SAMPLE` are written as DICOM into a temporary folder.
+    """
     from radgen_lib.imaging.dicom.phases import find_phases
     from radgen_lib.imaging.dicom.scan import scan
+    from radgen_lib.sources.folder import fetch_series
 
-    sample = _whole_studies(listing)
+    nifti = "item" in listing.columns
+    sample = _whole_studies(listing, NIFTI_SAMPLE if nifti else SAMPLE)
     with tempfile.TemporaryDirectory(prefix="radgen-doctor-") as place:
-        scanned = scan(Path(place), _linked(sample, Path(place)), jobs=1)
+        root = Path(place)
+        ledger = fetch_series(sample, root, imaging, jobs=1, offline=True) if nifti else _linked(sample, root)
+        scanned = scan(root, ledger, jobs=1)
     phases, _, series = find_phases(scanned.instances)
     studies = series.groupby(["patient", "study"]).ngroups if len(series) else 0
     what, of = f"phases of {name}", f"in a sample of {len(sample)} of {len(listing)} series ({studies} studies)"
@@ -104,12 +142,12 @@ def _phases(name: str, listing: pd.DataFrame) -> Iterator[Check]:
         yield Check("WARN", f"privacy of {name}", f"identifying attributes present: {', '.join(names)}", todo)
 
 
-def _whole_studies(listing: pd.DataFrame) -> pd.DataFrame:
-    """Series of the first studies, as many whole ones as fit into :data:`SAMPLE`, one at least."""
+def _whole_studies(listing: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Series of the first studies, as many whole ones as ``most`` series hold, one at least."""
     sizes = listing.groupby(["patient", "study"], sort=True)["series"].transform("size").to_numpy()
     order = listing.assign(size=sizes).sort_values(["patient", "study", "series"], kind="stable")
     ends = order.groupby(["patient", "study"], sort=False)["size"].first().cumsum()
-    taken = set(ends.index[(ends <= SAMPLE) | (ends == ends.iloc[0])])
+    taken = set(ends.index[(ends <= most) | (ends == ends.iloc[0])])
     return order[[key in taken for key in zip(order["patient"], order["study"], strict=True)]]
 
 

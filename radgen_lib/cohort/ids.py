@@ -35,6 +35,15 @@ def is_patient_id(text: str) -> bool:
     return any(form.fullmatch(text) is not None for form in (_PATIENT, _DUKE, _PSEUDONYM))
 
 
+def is_research_code(text: str) -> bool:
+    """Whether :func:`patient_id` takes ``text``: a public code in any spelling, or a pseudonym."""
+    try:
+        patient_id(text)
+    except ValueError:
+        return False
+    return True
+
+
 def site_of(patient: str) -> str:
     """Two-letter code of the hospital (tissue source site) of a patient in any spelling; "" where the id has none."""
     normal = patient_id(patient)

@@ -30,7 +30,9 @@ def read_ingested(shards: Sequence[Path], omics: Path, *, genes: Sequence[str], 
     """Join image shards and the omics folder that ingestion wrote.
 
     System B reads one image a study: the projection of the index phase (first post-contrast) of sagittal studies, on
-    the grid of ``imaging.volume``, uint8, black = 0, white = the fixed level :data:`WHITE`. Patients are those with all
+    the grid of ``imaging.volume``, uint8, black = 0, white = the fixed level :data:`WHITE`; with ``imaging.phases:
+    all`` every volume is an image, as in the papers. The note of an image names its phase, and says where its scale is
+    its own because the study has no pre-contrast phase. Patients are those with all
     ``genes`` in the expression table; expression is given on its linear scale. There are no 17 published factors.
     Raises DataError for a gene that the study does not hold, when no image is left, and when more than
     ``max_excluded_share`` of the phases of use were lost to faults.
@@ -39,14 +41,15 @@ def read_ingested(shards: Sequence[Path], omics: Path, *, genes: Sequence[str], 
     genes15 = _expression(omics, genes, selection)
     phases = _phases(shards)
     check_share(phases, cohort.max_excluded_share, shards[0] / "phases.parquet")
-    chosen = _choose(phases, frozenset(genes15["patient"]), selection)
+    every = cohort.imaging is not None and cohort.imaging.phases == "all"
+    chosen = _choose(phases, frozenset(genes15["patient"]), selection, every)
     if chosen.empty:
         raise data_error(
             shards[0] / "phases.parquet",
             "no sagittal phase of a patient with expression is left",
             "See the reasons in the tables of results/*/imaging, and correct the files or the settings",
         )
-    series, images = _project(chosen, shards, cohort)
+    series, images = _project(chosen, phases, shards, cohort)
     patients = _patient_table(genes15, series, omics, selection)
     check_patients(patients)
     read = [pd.read_parquet(folder / "selection.parquet") for folder in (*shards, omics)]
@@ -111,11 +114,11 @@ def check_share(phases: pd.DataFrame, allowed: float, path: Path) -> None:
         )
 
 
-def _choose(phases: pd.DataFrame, conditioned: frozenset[str], selection: Selection) -> pd.DataFrame:
-    """Phases that become images; each index phase that does not is a row of the selection table."""
+def _choose(phases: pd.DataFrame, conditioned: frozenset[str], selection: Selection, every: bool) -> pd.DataFrame:
+    """Phases that become images (index phases, or every one); each that does not is a row of the selection table."""
     kept = []
     order = phases.sort_values(["patient", "study_number", "volume"])
-    for phase in order[order["index_phase"].astype(bool)].itertuples():
+    for phase in order[every | order["index_phase"].astype(bool)].itertuples():
         reason = str(phase.reason) if not phase.kept else ""
         if not reason and phase.view != VIEW:
             reason = f"{phase.view} acquisition; system B reads sagittal ones"
@@ -129,10 +132,14 @@ def _choose(phases: pd.DataFrame, conditioned: frozenset[str], selection: Select
     return order.loc[kept]
 
 
-def _project(chosen: pd.DataFrame, shards: Sequence[Path], cohort: Cohort) -> tuple[pd.DataFrame, np.ndarray]:
+def _project(
+    chosen: pd.DataFrame, phases: pd.DataFrame, shards: Sequence[Path], cohort: Cohort
+) -> tuple[pd.DataFrame, np.ndarray]:
     how = cohort.imaging.projection if cohort.imaging is not None else "mean"
     stores = {k: np.load(shards[k] / "volumes.npy", mmap_mode="r", allow_pickle=False) for k in set(chosen["shard"])}
     side = next(iter(stores.values())).shape[-1]
+    pre = phases[(phases["phase"] == "pre") & phases["kept"].astype(bool)]
+    with_pre = set(zip(pre["patient"], pre["study_number"], strict=True))
     images = np.empty((len(chosen), side, side), dtype=np.uint8)
     rows = []
     for position, phase in enumerate(chosen.itertuples()):
@@ -140,6 +147,7 @@ def _project(chosen: pd.DataFrame, shards: Sequence[Path], cohort: Cohort) -> tu
         flat = volume.mean(axis=0) if how == "mean" else volume.max(axis=0)
         images[position] = np.rint(np.clip(flat / WHITE[how], 0, 1) * 255).astype(np.uint8)
         note = f"study {phase.study_number}, {phase.phase}, {how} projection"
+        note += "" if (phase.patient, phase.study_number) in with_pre else "; scaled by itself: no pre-contrast phase"
         rows.append((position, phase.volume, phase.patient, phase.view, note))
     return pd.DataFrame(rows, columns=list(SERIES_COLUMNS)).astype({"image_index": np.int64}), images
 

@@ -11,6 +11,7 @@ from radgen_lib.core.digest import code_digest
 from radgen_lib.core.errors import ConfigError
 from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
 
+DUKE = "duke_breast_cancer_mri"
 PAPER_SERIES = "btf_features"
 DRIVERS = ("TP53", "PIK3CA", "CDH1")
 COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
@@ -123,10 +124,12 @@ class Layout:
             )
         return f"{self.config.downloads}/{omics.study}/{filenames[omics.study]}"
 
-    def clinical(self, cohort: str) -> list[str]:
-        """The user's own clinical table, where a cohort has one."""
+    def clinical(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
+        """The clinical table that goes before the study's: a file, or an entry of the registry."""
         path = self.config.cohorts[cohort].clinical
-        return [] if path is None else [path]
+        if path is None:
+            return []
+        return [f"{self.config.downloads}/{path}/{filenames[path]}" if path in filenames else path]
 
     def series_list(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
         """File that lists the series to fetch, where the cohort's are those of the papers."""
@@ -150,7 +153,26 @@ class Layout:
         if self.is_released(cohort):
             return []
         shards = [file for name in SHARD_FILES for file in self.shard_files(cohort, name)]
-        return [*self.ledgers(cohort), *shards, *self.omics_files(cohort), self.data_page(cohort)]
+        tables = [*self.omics_files(cohort), *self.clinical_files(cohort)]
+        return [*self.ledgers(cohort), *shards, *tables, self.data_page(cohort)]
+
+    def has_duke_tables(self, cohort: str) -> bool:
+        """Whether the cohort brings clinical features and lesion boxes in the form of the Duke collection."""
+        block = self.config.cohorts[cohort]
+        return block.phantom is not None or (block.imaging is not None and block.imaging.collection == DUKE)
+
+    def duke_tables(self, cohort: str, filenames: Mapping[str, str]) -> dict[str, str]:
+        """Where those tables lie: a phantom's own, else the registry's."""
+        if self.config.cohorts[cohort].phantom is not None:
+            return {"folder": f"{self.config.downloads}/{cohort}/tables"}
+        names = ("duke_clinical", "duke_boxes")
+        return {name: f"{self.config.downloads}/{name}/{filenames[name]}" for name in names}
+
+    def clinical_files(self, cohort: str) -> list[str]:
+        """What those tables become."""
+        if not self.has_duke_tables(cohort):
+            return []
+        return [f"{self.config.results}/{cohort}/clinical/{name}.parquet" for name in ("clinical", "boxes", "faults")]
 
     def data_page(self, cohort: str) -> str:
         """The page that shows how the data of an ingested cohort was read."""

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from radgen_lib.cohort.ids import patient_id
+from radgen_lib.cohort.ids import is_research_code
 from radgen_lib.core.atomic import atomic_path, write_parquet
 from radgen_lib.core.config.cohort import Imaging
 from radgen_lib.core.errors import StopRequested, data_error
 from radgen_lib.core.progress import Progress
 from radgen_lib.core.stop import stop_on_signal
+from radgen_lib.imaging.choice import keep_all
 from radgen_lib.imaging.contact import SheetArchive, sheet_name
 from radgen_lib.imaging.decisions import ingest_selection, series_table
 from radgen_lib.imaging.dicom.phases import find_phases
@@ -52,6 +53,7 @@ def ingest_shard(
     _require_research_codes(ledger, called)
     instances, faults = scan(root, ledger, jobs=jobs)
     phases, members, series = find_phases(instances)
+    phases = keep_all(phases) if imaging.phases == "all" else phases
     phases, members = _renamed(phases, members, called)
     tasks = _tasks(phases, members, _mask_files(instances, phases, root, called))
     _LOG.info("images: %d studies, %d phases, %d kept so far", len(tasks), len(phases), int(phases["kept"].sum()))
@@ -80,21 +82,13 @@ def _require_research_codes(ledger: pd.DataFrame, called: Names) -> None:
     """Refuse identifiers of a hospital where no pseudonym takes their place: they would stand in every result."""
     if called.hidden:
         return
-    foreign = sum(not _is_research_code(patient) for patient in ledger["patient"].astype(str).unique() if patient)
+    foreign = sum(not is_research_code(patient) for patient in ledger["patient"].astype(str).unique() if patient)
     if foreign:
         raise data_error(
             "ledger of the images",
             f"{foreign} patients have identifiers that are no public research code (TCGA, Duke, phantom)",
             "Set imaging.pseudonyms: true for this cohort",
         )
-
-
-def _is_research_code(text: str) -> bool:
-    try:
-        patient_id(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _renamed(

@@ -35,9 +35,15 @@ _TAGS = {
 # What pydicom raises for files that are damaged, each in another place.
 DAMAGED = (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError,
             struct.error, OverflowError)  # fmt: skip
+NIFTI_TABLE = "phases.csv"  # makes a folder one of NIfTI files
 _ENDINGS = (".dcm", ".dicom", ".ima")
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS)
 Header = dict[str, str]
+
+
+def is_nifti_folder(imaging: Imaging) -> bool:
+    """Whether ``imaging.location`` holds NIfTI files with a table of their phases."""
+    return bool(imaging.location) and (Path(str(imaging.location)) / NIFTI_TABLE).is_file()
 
 
 def list_series(imaging: Imaging) -> pd.DataFrame:
@@ -45,20 +51,20 @@ def list_series(imaging: Imaging) -> pd.DataFrame:
 
     A file that should be DICOM and cannot be read (ending .dcm, .dicom, .ima or none) is counted in a row per reason
     with status ``failed``, and no identifier; other files are no concern of this source. A series whose files name
-    several patients, or whose files lack an identifier, is such a row as well. Raises ConfigError when there is no
-    such folder.
+    several patients, or whose files lack an identifier, is such a row as well. A folder with a table ``phases.csv`` is
+    one of NIfTI files (:mod:`radgen_lib.sources.nifti_folder`). Raises ConfigError when there is no such folder, or
+    when it holds NIfTI files without the table and no series.
     """
     location = Path(imaging.location or "")
     if not imaging.location or not location.is_dir():
         raise ConfigError(f"imaging.location = {imaging.location!r}: source folder needs a folder with DICOM files")
+    if is_nifti_folder(imaging):
+        from radgen_lib.sources import nifti_folder
+
+        return nifti_folder.list_series(imaging)
     found: dict[str, list[tuple[Path, Header]]] = defaultdict(list)
     faults: Counter[str] = Counter()
     paths = list(_candidates(location))
-    if not paths and any(location.rglob("*.nii*")):
-        raise ConfigError(
-            f"imaging.location = {imaging.location!r}: holds NIfTI files and no DICOM. They tell neither phase, time "
-            "nor patient. Export the series as DICOM"
-        )
     progress = Progress("DICOM headers", len(paths))
     for path in paths:
         header, fault = _header(path)
@@ -67,6 +73,11 @@ def list_series(imaging: Imaging) -> pd.DataFrame:
             faults[fault] += 1
         elif header["modality"] in MODALITIES:
             found[header["series"]].append((path, header))
+    if not found and any(path.name.lower().endswith((".nii", ".nii.gz")) for path in paths):
+        raise ConfigError(
+            f"imaging.location = {imaging.location!r}: holds NIfTI files and no DICOM series of MR. NIfTI tells "
+            f"neither phase, time nor patient: add {NIFTI_TABLE} (docs/how-to/own-data.md), or export DICOM"
+        )
     lost = [{"status": "failed", "reason": f"{count} x {fault}"} for fault, count in sorted(faults.items())]
     return listing_frame([*(_series(files) for files in found.values()), *lost], "files")
 
@@ -136,8 +147,13 @@ def fetch_series(
     """Link or copy the listed series into the store below ``root``; their ledger. ``offline`` has no meaning here.
 
     Files are named by SOPInstanceUID; a second file of the same instance is kept as ``<uid>-2.dcm`` (which of them
-    counts is decided where headers are read). A series is made again when a file of the user's has changed.
+    counts is decided where headers are read). A series is made again when a file of the user's has changed. Rows of a
+    folder of NIfTI files are written as DICOM.
     """
+    if "item" in rows.columns:
+        from radgen_lib.sources import nifti_folder
+
+        return nifti_folder.fetch_series(rows, root, imaging, jobs=jobs, offline=offline, **retrying)
     return fill_store(
         rows, root, _fetch_one, origin="folder", jobs=jobs, offline=False, is_current=_is_current, **retrying
     )

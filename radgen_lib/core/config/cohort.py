@@ -34,6 +34,13 @@ class Imaging(Block):
         Literal["all", "papers", "dynamic"],
         Field(description="all MR; the 187 series of the cGAN and CPDM papers; T1 dynamic series by description"),
     ] = "dynamic"
+    phases: Annotated[
+        Literal["contrast", "all"],
+        Field(
+            description="contrast: pre and post phases become volumes, one index phase a study system B's image; all: "
+            "subtractions and localisers too, each an image, as the papers did"
+        ),
+    ] = "contrast"
     location: Annotated[str | None, Field(description="Folder of `folder`, address of `dicomweb`")] = None
     endpoint: Annotated[str | None, Field(description="Another address than the public one, for idc (S3) and nbia")] = (
         None
@@ -80,7 +87,9 @@ class Cohort(Block):
     omics: Annotated[Omics | None, Field(description="Molecular study of an ingested cohort; null: none")] = None
     clinical: Annotated[
         str | None,
-        Field(description="Clinical table (CSV, TSV or XLSX) of your own beside omics.source: folder; null: none"),
+        Field(
+            description="Clinical table (CSV, TSV, XLSX, or an entry of the registry) before the study's; null: none"
+        ),
     ] = None
     phantom: Annotated[Phantom | None, Field(description="Sizes of a phantom cohort")] = None
 

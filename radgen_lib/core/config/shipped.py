@@ -9,7 +9,11 @@ STUDY = "brca_tcga_pan_can_atlas_2018"
 
 
 def shipped_cohorts() -> dict[str, Cohort]:
-    """`phantom`, `tcga_brca_released`, `tcga_brca` and `duke`, at full size."""
+    """The cohorts at full size.
+
+    `tcga_brca` holds the 187 series of the papers, each an image whatever its phase (most are subtractions), as they
+    used them; `tcga_brca_dynamic` all 137 patients with their dynamic series, one first post-contrast image a study.
+    """
     return {
         "phantom": Cohort(
             kind="ingested",
@@ -21,8 +25,15 @@ def shipped_cohorts() -> dict[str, Cohort]:
         "tcga_brca_released": Cohort(),
         "tcga_brca": Cohort(
             kind="ingested",
-            imaging=Imaging(source="idc", collection="tcga_brca", series="papers", shards=8),
+            imaging=Imaging(source="idc", collection="tcga_brca", series="papers", phases="all", shards=8),
             omics=Omics(source="cbioportal", study=STUDY),
+            clinical="receptors",
+        ),
+        "tcga_brca_dynamic": Cohort(
+            kind="ingested",
+            imaging=Imaging(source="idc", collection="tcga_brca", series="dynamic", shards=16),
+            omics=Omics(source="cbioportal", study=STUDY),
+            clinical="receptors",
         ),
         "duke": Cohort(
             kind="ingested",
