@@ -144,7 +144,7 @@ def measure(*, quick: bool, device: str) -> list[Result]:
     return [
         Result(
             f"sampling, {name}", size, seconds[name], PEER, "Ho 2020", seconds[PEER], "s per image",
-            f"{data.kind}; KID {found[name]}, peer {found[PEER]}, real halves {floor}; one run each",
+            f"{data.kind}, also fitted on; KID {found[name]}, peer {found[PEER]}, real halves {floor}; one run each",
         )
         for name in list(drawn)[1:]
     ]  # fmt: skip

@@ -186,7 +186,7 @@ def _header(phase: Phase, place: Place, slope: str, intercept: str) -> Dataset:
     for keyword in (
         "AccessionNumber", "ReferringPhysicianName", "PatientName", "PatientBirthDate", "PatientSex", "StudyID",
         "Manufacturer", "ScanOptions", "MRAcquisitionType", "EchoTime", "EchoTrainLength", "RepetitionTime",
-        "PositionReferenceIndicator", "PatientPosition",
+        "PositionReferenceIndicator", "PatientPosition", "Laterality",
     ):  # fmt: skip
         setattr(header, keyword, None)
     header.ImageOrientationPatient = [number(float(value)) for value in place.direction[:, :2].T.ravel()]
