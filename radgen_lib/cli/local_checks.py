@@ -70,10 +70,9 @@ def _images(config: Config, name: str, imaging: Imaging) -> Generator[Check, Non
         found = f"{len(good) - len(chosen)} of {len(good)} series are left out by series: {imaging.series}"
         yield Check("WARN", what, found, "`series: all` takes every one; what is no phase is told from its tags")
     there = chosen[chosen["status"] == ""]
-    if nifti:
-        there = there.assign(bytes=there["store_bytes"])
-    text = describe(there) + (" of DICOM, written from NIfTI" if nifti else "")
-    yield disk_check(config, what, text, linked_need(config, there, imaging))
+    sized = there.assign(bytes=there["store_bytes"]) if nifti else there
+    text = describe(sized) + (" of DICOM, written from NIfTI" if nifti else "")
+    yield disk_check(config, what, text, linked_need(config, sized, imaging))
     yield from _phases(name, there, imaging)
     return good
 

@@ -86,14 +86,15 @@ def _read_table(path: Path) -> list[_Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise data_error(_SHOWN, f"cannot be read ({type(error).__name__})", "Save it as CSV in UTF-8") from error
     reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=text.partition("\n")[0].count))
-    names = [name.strip().lower() for name in next(reader, [])]
+    try:
+        lines = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise data_error(_SHOWN, f"is not CSV ({error})", "Save it as CSV", row=reader.line_num) from error
+    names = [name.strip().lower() for name in (lines[0][1] if lines else [])]
     if missing := [name for name in COLUMNS if names.count(name) != 1]:
         action = f"The first row is {','.join(COLUMNS)}; give the file another name when this is a folder of DICOM"
         raise data_error(_SHOWN, f"no column, or two, named {', '.join(missing)}", action)
-    try:
-        cells = [(reader.line_num, _cells(names, row)) for row in reader if "".join(row).strip()]
-    except csv.Error as error:
-        raise data_error(_SHOWN, f"is not CSV ({error})", "Save it as CSV", row=reader.line_num) from error
+    cells = [(line, _cells(names, row)) for line, row in lines[1:] if "".join(row).strip()]
     if not cells:
         raise data_error(_SHOWN, "has no rows", "Write a row for each file")
     studies: dict[str, dict[str, int]] = defaultdict(dict)
@@ -220,9 +221,8 @@ def fetch_series(
 
     A series is written again when its file (size, time of change) or its row has changed, or the store lost some of it.
     """
-    return fill_store(
-        rows, root, _write_one, origin="folder", jobs=jobs, offline=False, is_current=_is_current, **retrying
-    )
+    options = {"jobs": jobs, "offline": False, "retries": 0, **retrying}  # a second attempt cures no file at hand
+    return fill_store(rows, root, _write_one, origin="folder", is_current=_is_current, **options)
 
 
 def _state(row: Row) -> str:

@@ -69,11 +69,6 @@ _UNKNOWN = ("[Not Evaluated]", "[Not Available]")
 _HER2_UNDECIDED = ("Equivocal", "Indeterminate", *_UNKNOWN)
 # Shares of the codes that hide a value, smaller than in the real files so that small cohorts keep their labels.
 _RECEPTOR_HIDDEN, _HER2_HIDDEN, _OTHER_HIDDEN = 0.04, 0.15, 0.04
-_T_DETAIL = {"T1": ("T1C", "T1", "T1B"), "T2": ("T2", "T2", "T2A"), "T3": ("T3",), "T4": ("T4B", "T4", "T4D")}
-_N_DETAIL = {
-    "N0": ("N0", "N0 (I-)", "N0 (I+)"), "N1": ("N1A", "N1", "N1MI", "N1B"), "N2": ("N2A", "N2"),
-    "N3": ("N3A", "N3", "N3B"),
-}  # fmt: skip
 _SAMPLE_TYPES = {"primary": "Primary", "metastasis": "Metastasis", "normal": "Solid Tissue Normal"}
 
 
@@ -89,10 +84,9 @@ def patient_table(truth: Truth, seed: int) -> pd.DataFrame:
         "AJCC_STAGING_EDITION": "7TH", "DAYS_LAST_FOLLOWUP": patients["os_days"].astype(int),
         "ETHNICITY": rng.choice(["Not Hispanic Or Latino", "Hispanic Or Latino", ""], n, p=[0.8, 0.05, 0.15]),
         "HISTORY_NEOADJUVANT_TRTYN": "No",
-        "ICD_O_3_HISTOLOGY": np.where(patients["mut_CDH1"] == 1, "8520/3", "8500/3"),
-        "PATH_M_STAGE": np.where(patients["stage"] == "STAGE IV", "M1", "M0"),
-        "PATH_N_STAGE": _detailed(patients["n_stage"], _N_DETAIL, rng),
-        "PATH_T_STAGE": _detailed(patients["t_stage"], _T_DETAIL, rng),
+        "ICD_O_3_HISTOLOGY": np.where(patients["lobular"] == 1, "8520/3", "8500/3"),
+        "PATH_M_STAGE": patients["m_stage"], "PATH_N_STAGE": patients["n_detail"],
+        "PATH_T_STAGE": patients["t_detail"],
         "RACE": _hide(patients["race"], ("",), _OTHER_HIDDEN, rng),
         "ER_STATUS_BY_IHC": _status(patients["er"], ("Indeterminate", *_UNKNOWN), _RECEPTOR_HIDDEN, rng),
         "PR_STATUS_BY_IHC": _status(patients["pr"], ("Indeterminate", *_UNKNOWN), _RECEPTOR_HIDDEN, rng),
@@ -139,8 +133,3 @@ def _hide(values: pd.Series, codes: tuple[str, ...], share: float, rng: np.rando
 
 def _status(values: pd.Series, codes: tuple[str, ...], share: float, rng: np.random.Generator) -> np.ndarray:
     return _hide(values.map({1: "Positive", 0: "Negative"}), codes, share, rng)
-
-
-def _detailed(values: pd.Series, detail: dict[str, tuple[str, ...]], rng: np.random.Generator) -> list[str]:
-    picks = rng.random(len(values))
-    return [detail[value][int(pick * len(detail[value]))] for value, pick in zip(values, picks, strict=True)]

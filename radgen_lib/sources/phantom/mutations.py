@@ -36,7 +36,19 @@ _HOT = {
     "TP53": ("p.R175H", "p.R248Q", "p.R273H", "p.Y220C", "p.R248W"),
     "PIK3CA": ("p.H1047R", "p.E545K", "p.E542K", "p.H1047L", "p.N345K"),
 }
-_PLACES = {"TP53": ("17", 7577000), "PIK3CA": ("3", 178936000), "CDH1": ("16", 68844000)}
+# Chromosome, first and last base of genes in GRCh37. A variant of another gene says no place at all.
+_PLACES = {
+    "TP53": ("17", 7571720, 7590868), "PIK3CA": ("3", 178866311, 178952497), "CDH1": ("16", 68771195, 68869444),
+    "GATA3": ("10", 8096667, 8117164), "MAP3K1": ("5", 56110900, 56191978), "KMT2C": ("7", 151832010, 152133090),
+    "PTEN": ("10", 89623195, 89728532), "NCOR1": ("17", 15933408, 16118874), "NF1": ("17", 29421945, 29704695),
+    "MAP2K4": ("17", 11924135, 12047148), "ARID1A": ("1", 27022522, 27108601), "FOXA1": ("14", 38058757, 38064325),
+    "TBX3": ("12", 115108059, 115121969), "CBFB": ("16", 67063050, 67134958), "RUNX1": ("21", 36160098, 36421595),
+    "AKT1": ("14", 105235686, 105262080), "ERBB2": ("17", 37844393, 37884915), "PIK3R1": ("5", 67511584, 67597649),
+    "RB1": ("13", 48877883, 49056026), "SF3B1": ("2", 198256698, 198299771), "CTCF": ("16", 67596310, 67673088),
+    "KRAS": ("12", 25358180, 25403854), "BRCA1": ("17", 41196312, 41277500),
+}  # fmt: skip
+_FRAME_SHIFTS, _IN_FRAME = (1, 2, 4, 5), 3  # bases lost or gained
+_SHIFT_SHARES = (0.6, 0.2, 0.15, 0.05)
 _AMINO = np.array(list("ARNDCEQGHILKMFPSTWYV"))
 _BASES = np.array(list("ACGT"))
 MAF_COLUMNS = (
@@ -99,27 +111,56 @@ def _events(rows: np.ndarray, gene: object, kind: object) -> pd.DataFrame:
 def _as_maf(events: pd.DataFrame, truth: Truth, rng: np.random.Generator) -> pd.DataFrame:
     n = len(events)
     kind = events["kind"].astype(str)
-    deletion, insertion = kind.str.endswith("_Del").to_numpy(), kind.str.endswith("_Ins").to_numpy()
     number = events["gene"].map(dict(zip(truth.genes, entrez_ids(truth.genes), strict=True)))
-    start = rng.integers(1_000_000, 200_000_000, n)
-    known = events["gene"].map(lambda gene: _PLACES.get(str(gene), ("", 0)))
-    start = np.where([bool(place[0]) for place in known], [place[1] for place in known] + start % 900, start)
-    reference = rng.integers(0, 4, n)
-    first, second = _BASES[reference], _BASES[(reference + rng.integers(1, 4, n)) % 4]
+    variant = _variants(kind, rng)
     depth, share = rng.integers(30, 200, n), rng.uniform(0.08, 0.55, n)
     alternative = np.maximum(np.rint(depth * share).astype(int), 3)
     sample = truth.patients["patient"].to_numpy()[events["row"]]
     columns = {
         "Hugo_Symbol": events["gene"], "Entrez_Gene_Id": number.fillna(""), "Center": ".", "NCBI_Build": "GRCh37",
-        "Chromosome": [place[0] for place in known], "Start_Position": start, "End_Position": start, "Strand": "+",
-        "Consequence": kind.map(_CONSEQUENCES), "Variant_Classification": kind,
-        "Variant_Type": np.where(deletion, "DEL", np.where(insertion, "INS", "SNP")),
-        "Reference_Allele": np.where(insertion, "-", first), "Tumor_Seq_Allele1": np.where(insertion, "-", first),
-        "Tumor_Seq_Allele2": np.where(deletion, "-", second), "Tumor_Sample_Barcode": sample + "-01",
+        **_places(events["gene"], variant, rng), "Strand": "+", "Consequence": kind.map(_CONSEQUENCES),
+        "Variant_Classification": kind, "Variant_Type": variant["type"], "Reference_Allele": variant["reference"],
+        "Tumor_Seq_Allele1": variant["reference"], "Tumor_Seq_Allele2": variant["changed"],
+        "Tumor_Sample_Barcode": sample + "-01",
         "Matched_Norm_Sample_Barcode": "", "Mutation_Status": "", "HGVSc": "", "HGVSp_Short": _proteins(events, rng),
         "t_ref_count": depth, "t_alt_count": alternative, "n_ref_count": rng.integers(30, 120, n), "n_alt_count": 0,
     }  # fmt: skip
     return pd.DataFrame(columns)[list(MAF_COLUMNS)].astype(str)
+
+
+def _variants(kind: pd.Series, rng: np.random.Generator) -> pd.DataFrame:
+    """Columns type (SNP, DEL, INS), reference and changed (alleles, "-" for none), one row an event.
+
+    A frame shift loses or gains a number of bases that three does not divide; a deletion in frame loses three.
+    """
+    n = len(kind)
+    deletion, insertion = kind.str.endswith("_Del").to_numpy(), kind.str.endswith("_Ins").to_numpy()
+    shift = rng.choice(_FRAME_SHIFTS, n, p=_SHIFT_SHARES)
+    length = np.where(kind.str.startswith("In_Frame").to_numpy(), _IN_FRAME, shift)
+    letters = rng.integers(0, 4, (n, max(_FRAME_SHIFTS)))
+    other = _BASES[(letters[:, 0] + rng.integers(1, 4, n)) % 4]
+    runs = ["".join(row[:size]) for row, size in zip(_BASES[letters], length, strict=True)]
+    columns = {
+        "type": np.where(deletion, "DEL", np.where(insertion, "INS", "SNP")),
+        "reference": np.where(insertion, "-", np.where(deletion, runs, _BASES[letters[:, 0]])),
+        "changed": np.where(deletion, "-", np.where(insertion, runs, other)),
+    }
+    return pd.DataFrame(columns, index=kind.index)
+
+
+def _places(genes: pd.Series, variant: pd.DataFrame, rng: np.random.Generator) -> dict[str, list[str]]:
+    """Chromosome, start and end as a MAF has them: an insertion lies between two bases, a deletion is its bases."""
+    ends = np.where(variant["type"] == "INS", 1, variant["reference"].str.len() - 1)
+    rows = []
+    for gene, further, chance in zip(genes, ends, rng.random(len(genes)), strict=True):
+        chromosome, first, last = _PLACES.get(str(gene), ("", 0, 0))
+        start = first + int(chance * (last - first - further))
+        rows.append((chromosome, str(start), str(start + further)) if chromosome else ("", "", ""))
+    columns = zip(*rows, strict=True) if rows else ((), (), ())
+    return {
+        name: list(values)
+        for name, values in zip(("Chromosome", "Start_Position", "End_Position"), columns, strict=True)
+    }
 
 
 def _proteins(events: pd.DataFrame, rng: np.random.Generator) -> list[str]:

@@ -12,6 +12,12 @@ from radgen_lib.sources.phantom.outline import Body
 RIB_SPACING = 29.0
 RIB_WALL = 17.0
 Triple = tuple[float, float, float]
+# Centres and half axes (mm) of the larger vessels of the lungs: outwards from the two hila, then up, down and back.
+_LUNG_VESSELS: tuple[tuple[Triple, Triple], ...] = (
+    ((-52, 8, 18), (34, 6, 7)), ((-74, 26, -8), (6, 26, 6)), ((-62, -14, 4), (7, 26, 5)), ((-66, 20, 42), (6, 6, 34)),
+    ((-58, 26, -34), (6, 6, 32)), ((-88, -4, 26), (18, 5, 5)), ((66, 18, 22), (28, 6, 7)), ((84, 32, -4), (6, 24, 6)),
+    ((70, -2, 40), (6, 24, 5)), ((74, 34, -36), (6, 6, 34)), ((72, 22, 54), (6, 6, 28)), ((96, 8, 14), (16, 5, 5)),
+)
 
 
 class Canvas:
@@ -62,12 +68,16 @@ def inner_organs(
         ((heart[0] - 24, heart[1] + 26, heart[2] + 22), (24, 18, 22)),
     )
     pipes = (((-14, -24, 60), (15, 15, 62)), ((14, -36, 42), (13, 13, 34)), ((20, 46, 0), (11, 11, 400)))
+    dome = (-78, 0, -128 + 16 * d)  # its top some 35 mm below the nipples: the right half of the diaphragm
+    inside_liver = _liver_vessels(dome)
     bodies = [
         *(("blood", centre, radii, 1.0, uneven) for centre, radii in (*chambers, *pipes)),
+        *(("blood", centre, radii, 0.7, 0.8) for centre, radii in _LUNG_VESSELS),
         ("heart", heart, (58, 46, 52), 1.0, uneven),
         ("fat", heart, (63, 50, 57), 1.0, fat_left),
-        ("liver", (-78, 4, -150 + 16 * d), (84, 88, 92), 0.4, uneven),
-        ("muscle", (86, 20, -172 + 16 * d), (72, 80, 88), 1.0, 0.9 * uneven),
+        *(("blood", centre, radii, 0.4, 0.9) for centre, radii in inside_liver),
+        ("liver", dome, (88, 90, 94), 0.4, uneven),
+        ("muscle", (86, 20, -160 + 16 * d), (72, 80, 88), 1.0, 0.9 * uneven),
         ("bone", (0, 72, 0), (21, 18, 4000), 0.3, 1.0),
         ("fat", (4, 10, 0), (17, 92, 150), 1.6, 0.8 * fat_left),
     ]
@@ -75,6 +85,18 @@ def inner_organs(
         if in_reach(grid, centre, radii):
             yield name, canvas.take(ball(grid, centre, radii, roughness * rough)) * signal
     yield "lung", canvas.free
+
+
+def _liver_vessels(dome: Triple) -> tuple[tuple[Triple, Triple], ...]:
+    """Centres and half axes of the hepatic veins, which meet near the caval vein behind, and of that vein."""
+    x, y, z = dome
+    return (
+        ((x + 48, y + 26, z), (9, 11, 200)),
+        ((x + 14, y + 18, z + 62), (36, 5, 5)),
+        ((x + 6, y - 6, z + 46), (5, 38, 6)),
+        ((x - 18, y + 8, z + 40), (40, 6, 7)),
+        ((x + 24, y - 28, z + 34), (6, 34, 6)),
+    )
 
 
 def in_reach(grid: Grid, centre: Triple, radii: Triple) -> bool:

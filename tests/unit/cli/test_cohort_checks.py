@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pydicom
 import pytest
@@ -156,9 +158,57 @@ def test_no_folder_and_no_dicom(rows: Rows, hospital: Hospital, tmp_path: Path) 
     (tmp_path / "volumes").mkdir()
     (tmp_path / "volumes/a.nii.gz").write_bytes(b"")
     found = rows({"source": "folder", "location": str(tmp_path / "volumes")}, {"source": "folder", "location": "none"})
-    assert only(found, "images").found == "no DICOM series of MR in the folder, 1 NIfTI files"
-    assert "Export DICOM" in only(found, "images").todo
+    assert only(found, "images").status == "FAIL" and "add phases.csv (docs/how-to" in only(found, "images").found
+    (tmp_path / "volumes/a.nii.gz").unlink()
+    empty = rows({"source": "folder", "location": str(tmp_path / "volumes")})
+    assert only(empty, "images")[2:] == ("no DICOM series of MR", "Correct `imaging.location`")
     assert only(found, "omics")[2:] == ("there is no such folder", "Correct `omics.location`")
+
+
+def volumes(place: Path, *rows: str) -> dict[str, Any]:
+    """A NIfTI folder of the phases pre and post1 of ``P1``, the rows given added to its table."""
+    place.mkdir()
+    sagittal = np.array([[0.0, 0, 3, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    for phase in ("pre", "post1"):
+        nib.Nifti1Image(np.arange(240, dtype=np.int16).reshape(6, 8, 5), sagittal).to_filename(place / f"{phase}.nii")
+    said = [f"P1,1,{phase},{phase}.nii,{seconds}" for phase, seconds in (("pre", 0), ("post1", 60))]
+    (place / "phases.csv").write_text("\n".join(["patient,study,phase,file,seconds", *said, *rows]) + "\n")
+    return {"source": "folder", "location": str(place), "pseudonyms": True}
+
+
+def test_a_folder_of_nifti_files(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 1)
+    block = volumes(tmp_path / "in")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "in").iterdir()}
+    found = rows(block)
+    assert {row.status for row in found} == {"OK"}
+    images = only(found, "images").found
+    assert images.startswith("1 patients, 1 studies, 2 series, 10 files, 0.00 GB of DICOM, written from NIfTI; about")
+    # Five phases of 32 x 128 x 128 voxels of 3 bytes.
+    assert "about 0.01 GB needed" in images
+    assert only(found, "phases").found == "1 post1, 1 pre in a sample of 2 of 2 series (1 studies); 1 sagittal"
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "in").iterdir()} == before
+    assert not (tmp_path / "downloads").exists()
+
+
+def test_faults_of_a_folder_of_nifti_files(rows: Rows, tmp_path: Path) -> None:
+    block = volumes(
+        tmp_path / "in",
+        *(f"Mueller,1,{phase},gone.nii," for phase in ("early", *(f"post{k}" for k in range(1, 9)), "x", "y")),
+    )
+    nib.Nifti1Image(np.full((6, 8, 5), np.nan, np.float32), np.eye(4)).to_filename(tmp_path / "in/post1.nii")
+    (tmp_path / "in/extra.nii.gz").write_bytes(b"")
+    found = rows(block)
+    told = [row.found for row in found if row.what == "images of mine" and row.status == "WARN"]
+    assert told[0] == "1 NIfTI files are not read" and told[-1] == "1 further faults" and len(told) == 12
+    assert "phases.csv line 4: phase is none of pre, post1 ... post8. Write one of these" in told
+    assert any("240 voxels are not finite" in row.found for row in found if row.what == "phases of mine")
+    assert "Mueller" not in " ".join(f"{row.found} {row.todo}" for row in found)
+    (tmp_path / "in/phases.csv").write_text("patient,study,phase,file,seconds\nP1,1,pre,gone.nii,\n")
+    found = rows(block)
+    assert only(found, "images", "FAIL")[2:] == ("no usable row in phases.csv", "Repair the rows above")
+    (tmp_path / "in/phases.csv").write_text("patient\n")
+    assert "no column, or two, named study" in only(rows(block), "images").found
 
 
 @pytest.fixture

@@ -262,4 +262,7 @@ def test_unknown_cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.chdir(tmp_path)
     assert main(["doctor", "--cohort", "mars"]) == 1
     told = capsys.readouterr().err
-    assert "--cohort mars: no such cohort. Allowed: duke, phantom, tcga_brca, tcga_brca_released" in told
+    assert (
+        "--cohort mars: no such cohort. Allowed: duke, phantom, tcga_brca, tcga_brca_dynamic, tcga_brca_released"
+        in told
+    )

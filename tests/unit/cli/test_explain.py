@@ -153,11 +153,11 @@ def test_named_targets_are_those_of_the_workflow(tmp_path: Path) -> None:
     assert set(named) == set(TARGETS)
     # The other targets are the cohorts, made in a loop over the configuration.
     assert re.search(r"for name in CONFIG\.cohorts:\s+rule:\s+name:\s+name\b", snakefile)
-    assert set(cohort_words(root)) == {"phantom", "tcga_brca_released", "tcga_brca", "duke"}
+    assert set(cohort_words(root)) == {"phantom", "tcga_brca_released", "tcga_brca", "tcga_brca_dynamic", "duke"}
     own = {"kind": "ingested", "imaging": {"source": "folder", "location": "here"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"cohorts": {"local": own}}))
     words = cohort_words(tmp_path)
-    assert set(words) == {"phantom", "tcga_brca_released", "tcga_brca", "duke", "local"}
+    assert set(words) == {"phantom", "tcga_brca_released", "tcga_brca", "tcga_brca_dynamic", "duke", "local"}
     assert "no system applies" in words["local"] and "no system applies" in words["duke"]
     assert "digital patients" in words["phantom"] and "authors of CPDM" in words["tcga_brca_released"]
     assert target_words("local", [], words) == words["local"]
