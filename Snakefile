@@ -38,6 +38,7 @@ LAYOUT = Layout(CONFIG)
 
 include: "rules/common.smk"
 include: "rules/sources.smk"
+include: "rules/molecular.smk"
 include: "rules/ingestion.smk"
 include: "rules/cohort.smk"
 include: "rules/generators.smk"

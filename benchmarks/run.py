@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.common import COLUMNS, ROOT, TABLE
 
-ALL = ("training_step", "sampling", "memory", "dag", "dicom_volume", "cbioportal_tensor")
+ALL = ("training_step", "sampling", "memory", "dag", "dicom_volume", "cbioportal_tensor", "phantom_tables")
 INTRO = """\
 # Benchmarks
 

@@ -62,6 +62,7 @@ rule cohort_tables:
 rule cohort_from_ingestion:
     """Join what was read from DICOM series and the molecular study into the same tables as a released cohort's."""
     input:
+        losses=f"{R}/{{cohort}}/imaging/losses.csv",
         phases=lambda w: LAYOUT.shard_files(w.cohort, "phases.parquet"),
         volumes=lambda w: LAYOUT.shard_files(w.cohort, "volumes.npy"),
         selections=lambda w: LAYOUT.shard_files(w.cohort, "selection.parquet"),

@@ -1,8 +1,9 @@
 """Stage: ingestion.
 
-Needs: DATA/{cohort}/ledger-{shard}.parquet and the DICOM store beside it; the molecular study (rules/sources.smk).
+Needs: DATA/{cohort}/ledger-{shard}.parquet and the DICOM store beside it (rules/sources.smk); the tables of
+rules/molecular.smk, for the page.
 Makes: R/{cohort}/imaging/shard-{shard}/ (series, phases and masks with the decision on each; volumes and masks on one
-grid; contact sheets), R/{cohort}/omics/ (tensor, clinical, mutations, decisions, quality), R/{cohort}/report/data.html.
+grid; contact sheets), R/{cohort}/report/data.html, and R/{cohort}/imaging/losses.csv where not too much was lost.
 """
 
 from pathlib import Path
@@ -38,66 +39,6 @@ rule read_images:
         "../workflow_scripts/read_images.py"
 
 
-rule read_omics:
-    """The molecular study as the portal delivers it, to a patients x genes x omics tensor and tables."""
-    input:
-        study=lambda w: LAYOUT.study(w.cohort, FILENAMES),
-        clinical=lambda w: LAYOUT.clinical(w.cohort, FILENAMES),
-    output:
-        **{
-            Path(name).stem: update(f"{R}/{{cohort}}/omics/{name}")
-            for name in OMICS_FILES
-        },
-    log:
-        "logs/read_omics/{cohort}.log",
-    benchmark:
-        "logs/benchmarks/read_omics/{cohort}.tsv"
-    conda:
-        "../envs/data.yaml"
-    threads: 2
-    resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
-    params:
-        drivers=list(DRIVERS),
-        cohort=lambda w: TREE["cohorts"][w.cohort],
-        code=code_digest(
-            "radgen_lib.omics.study.local",
-            "radgen_lib.omics.study.write",
-            "radgen_lib.imaging.pseudonyms",
-        ),
-    script:
-        "../workflow_scripts/read_omics.py"
-
-
-rule clinical_tables:
-    """Clinical features and lesion boxes in the form of the Duke collection, checked column by column."""
-    input:
-        unpack(lambda w: LAYOUT.duke_tables(w.cohort, FILENAMES)),
-    output:
-        **{
-            name: update(f"{R}/{{cohort}}/clinical/{name}.parquet")
-            for name in ("clinical", "boxes", "faults")
-        },
-    log:
-        "logs/clinical_tables/{cohort}.log",
-    benchmark:
-        "logs/benchmarks/clinical_tables/{cohort}.tsv"
-    wildcard_constraints:
-        cohort="|".join(filter(LAYOUT.has_duke_tables, CONFIG.cohorts)) or "(?!)",
-    conda:
-        "../envs/data.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
-    params:
-        whole=lambda w: w.cohort not in PHANTOMS,
-        code=code_digest("radgen_lib.sources.reference.duke"),
-    script:
-        "../workflow_scripts/clinical_tables.py"
-
-
 rule data_page:
     """How the data was read: flow, a decision per series, contact sheets, quality of the omics, what was fetched."""
     input:
@@ -127,9 +68,32 @@ rule data_page:
     params:
         config=TREE,
         code=code_digest(
-            "radgen_lib.reporting.data_page",
-            "radgen_lib.cohort.ingested",
-            files=("reporting/templates",),
+            "radgen_lib.reporting.data_page", files=("reporting/templates",)
         ),
     script:
         "../workflow_scripts/data_page.py"
+
+
+rule losses:
+    """Stop the run where more is lost than the configuration allows; the page, made before, shows what and why."""
+    input:
+        page=f"{R}/{{cohort}}/report/data.html",
+        ledgers=lambda w: LAYOUT.ledgers(w.cohort),
+        phases=lambda w: LAYOUT.shard_files(w.cohort, "phases.parquet"),
+    output:
+        table=update(f"{R}/{{cohort}}/imaging/losses.csv"),
+    log:
+        "logs/losses/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/losses/{cohort}.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        max_excluded_share=lambda w: CONFIG.cohorts[w.cohort].max_excluded_share,
+        code=code_digest("radgen_lib.cohort.ingested"),
+    script:
+        "../workflow_scripts/losses.py"

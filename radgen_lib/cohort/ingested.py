@@ -87,6 +87,17 @@ def _phases(shards: Sequence[Path]) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
+def losses(ledger: pd.DataFrame, phases: pd.DataFrame) -> pd.DataFrame:
+    """What was lost, by reason: unit (series, phase), reason, count, share of the unit's all."""
+    lost = {"series": ledger[ledger["status"] != "ok"], "phase": phases[~phases["kept"].astype(bool)]}
+    rows = [
+        {"unit": unit, "reason": reason, "count": count, "share": count / total}
+        for (unit, table), total in zip(lost.items(), (len(ledger), len(phases)), strict=True)
+        for reason, count in sorted(table["reason"].value_counts().items(), key=lambda item: (-item[1], str(item[0])))
+    ]
+    return pd.DataFrame(rows, columns=["unit", "reason", "count", "share"])
+
+
 def check_fetched(ledger: pd.DataFrame, allowed: float, path: Path) -> None:
     """Raise DataError when a larger share than ``allowed`` of the series of a ledger did not come whole."""
     lost = ledger[ledger["status"] != "ok"]

@@ -154,7 +154,8 @@ class Layout:
             return []
         shards = [file for name in SHARD_FILES for file in self.shard_files(cohort, name)]
         tables = [*self.omics_files(cohort), *self.clinical_files(cohort)]
-        return [*self.ledgers(cohort), *shards, *tables, self.data_page(cohort)]
+        losses = f"{self.config.results}/{cohort}/imaging/losses.csv"
+        return [*self.ledgers(cohort), *shards, *tables, self.data_page(cohort), losses]
 
     def has_duke_tables(self, cohort: str) -> bool:
         """Whether the cohort brings clinical features and lesion boxes in the form of the Duke collection."""

@@ -93,18 +93,24 @@ def _is_of(stem: str, patient: str) -> bool:
 
 
 def study_masks(
-    files: Iterable[MaskFile], frames: list[Frame], *, index: str, shape: tuple[int, int, int]
+    files: Iterable[MaskFile],
+    frames: list[Frame],
+    *,
+    index: str,
+    shape: tuple[int, int, int],
+    numbered: bool = False,
 ) -> StudyMasks:
     """Every mask of ``files`` on the grid ``shape`` of the volume that it was drawn on.
 
     A mask that names its images goes to the volume with most of them; one that does not (NIfTI) to the volume
     ``index``; a ``.les`` to ``index`` when that has its InstanceNumbers, else to the first volume that has. A mask of
-    a registered volume moves with it. What cannot be used is a row with its reason.
+    a registered volume moves with it. What cannot be used is a row with its reason. With ``numbered`` the labels of
+    segmentations, which are free text, are ``segment 1``, ``segment 2``, ... in each file.
     """
     found = StudyMasks()
     for file in files:
         try:
-            pairs = _pairs(file, frames, index)
+            pairs = _pairs(file, frames, index, numbered)
         except MaskFault as fault:
             found.rows.append(_row(file, str(fault)))
             continue
@@ -120,7 +126,7 @@ def study_masks(
     return found
 
 
-def _pairs(file: MaskFile, frames: list[Frame], index: str) -> list[tuple[Any, Frame]]:
+def _pairs(file: MaskFile, frames: list[Frame], index: str, numbered: bool) -> list[tuple[Any, Frame]]:
     """The masks of a file, each with the volume that it belongs to."""
     from radgen_lib.imaging import masks
 
@@ -131,7 +137,7 @@ def _pairs(file: MaskFile, frames: list[Frame], index: str) -> list[tuple[Any, F
         return [_lesion(file.path, preferred, frames)]
     if file.source == "NIfTI":
         return [(mask, preferred) for mask in masks.read_nifti_mask(file.path)]
-    return [(mask, _drawn_on(mask.images, frames, preferred)) for mask in masks.read_seg(file.path)]
+    return [(mask, _drawn_on(mask.images, frames, preferred)) for mask in masks.read_seg(file.path, numbered=numbered)]
 
 
 def _lesion(path: Path, preferred: Frame, frames: list[Frame]) -> tuple[Any, Frame]:

@@ -52,19 +52,20 @@ class Mask:
         return self.voxels * float(np.prod(self.volume.spacing))
 
 
-def read_seg(path: Path) -> list[Mask]:
+def read_seg(path: Path, *, numbered: bool = False) -> list[Mask]:
     """The segments of a DICOM Segmentation object, one mask each, in order of their numbers.
 
-    Frames that the object leaves out (slices without lesion) are zero. Fractional segments count from one half.
+    Frames that the object leaves out (slices without lesion) are zero. Fractional segments count from one half. A
+    label is the object's own (free text), or ``segment 1``, ``segment 2``, ... where ``numbered``.
     Raises MaskFault when highdicom cannot read the object or its frames lie on no regular grid.
     """
     try:
         data = hd.seg.segread(path)
         references = _references(data)
         masks = []
-        for number in data.segment_numbers:
+        for place, number in enumerate(data.segment_numbers, start=1):
             found = data.get_volume(segment_numbers=[number], combine_segments=False)
-            label = str(data.get_segment_description(number).segment_label)
+            label = f"segment {place}" if numbered else str(data.get_segment_description(number).segment_label)
             masks.append(Mask("SEG", label, _volume_of(found), *references))
     except _READ_FAULTS as error:
         raise MaskFault(f"segmentation cannot be read ({type(error).__name__})") from error

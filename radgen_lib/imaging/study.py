@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,7 @@ from radgen_lib.imaging.volume import Volume, VolumeFault
 
 SCALE_PERCENTILE = 99.5
 NIFTI_FOLDER = "nifti"
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings repeat values of the tags
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ def read_study(task: StudyTask, root: Path, out: Path, imaging: Imaging) -> Stud
     (by its own where the study has none). NIfTI files, where asked for, go below ``out``. A phase that cannot be read
     is a result with the reason; its study goes on.
     """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Invalid value for VR", category=UserWarning)  # it repeats the value
+        return _read_study(task, root, out, imaging)
+
+
+def _read_study(task: StudyTask, root: Path, out: Path, imaging: Imaging) -> StudyResult:
     shape = (imaging.volume[0], imaging.volume[1], imaging.volume[2])
     results, frames = {}, []
     reference: _Reference | None = None
@@ -101,7 +110,8 @@ def read_study(task: StudyTask, root: Path, out: Path, imaging: Imaging) -> Stud
     ordered = [results[str(row["volume"])] for row in task.phases]
     index = _index_phase(task.phases, ordered)
     _add_sheets(ordered)
-    return StudyResult(ordered, index, study_masks(task.masks, frames, index=index, shape=shape))
+    masks = study_masks(task.masks, frames, index=index, shape=shape, numbered=imaging.pseudonyms)
+    return StudyResult(ordered, index, masks)
 
 
 def _read_phase(

@@ -20,12 +20,17 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class OmicMatrix:
-    """One omic: ``values`` is float32 [patients, genes], NaN for missing; patients and genes are each named once."""
+    """One omic: ``values`` is float32 [patients, genes], NaN for missing; patients and genes are each named once.
+
+    ``scale`` says what the values are: ``log2(x+1)`` or ``other`` for expression, ``log2 ratio`` or ``discrete`` for
+    copy number, ``beta`` or ``m_value`` for methylation; "" where nobody knows.
+    """
 
     omic: str
     patients: tuple[str, ...]
     genes: tuple[str, ...]
     values: np.ndarray
+    scale: str = ""
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.patients), len(self.genes)):

@@ -90,8 +90,8 @@ def test_doctor_tells_what_was_understood_and_what_is_missing(ran: LocalRun) -> 
         "identifying attributes present: AccessionNumber, InstitutionName"
     )
     assert rows["OK", "overlap of local"] == "6 imaged, 12 with expression, 6 with both"
-    assert rows["OK", "clinical table of local"].startswith("of 12 patients: age 12, stage 12, subtype 12, er 12")
-    assert "expression: 12 patients x 100 genes" in ran.doctor
+    assert rows["OK", "clinical table of local"].startswith("of 15 patients: age 13, stage 12, subtype 12, er 12")
+    assert "expression: 12 patients x 101 genes" in ran.doctor
     assert not any(secret in ran.doctor for secret in ran.hospital.secrets)
 
 
@@ -107,8 +107,23 @@ def test_the_run_reaches_page_and_cohort(ran: LocalRun) -> None:
     assert set(images["patient"]) == set(patients.loc[patients["n_images"] > 0, "patient"])
     # The tables of an imaged patient are those of the same person, not merely of somebody.
     clinical = pd.read_csv(ran.hospital.omics / "clinical.csv", sep=";").set_index("Patient")
-    ages = clinical.loc[links.loc[patients["patient"], "identifier"], "Age"].to_numpy()
+    ages = clinical.loc[links.loc[patients["patient"], "identifier"], "Age"].to_numpy(dtype=float)
     assert (patients["age"].to_numpy() == ages).all()
+
+
+def test_what_no_cell_should_hold_is_a_row_with_line_and_kind(ran: LocalRun) -> None:
+    folder = ran.folder / "results/local/omics"
+    decisions = pd.read_parquet(folder / "decisions.parquet")
+    faults = decisions[decisions["decision"] == "left empty"]
+    steps = {f"clinical {name}" for name in ("age", "stage", "subtype", "T", "er", "pr", "her2", "os_days", "race")}
+    assert steps <= set(faults["step"])
+    assert faults.loc[faults["step"] == "clinical age", "item"].tolist() == ["line 14", "line 15"]
+    assert decisions.loc[decisions["decision"] == "pooled", "count"].tolist() == [1]
+    assert (pd.read_parquet(folder / "clinical.parquet")["age"] == 90).sum() == 1
+    series = pd.read_parquet(ran.folder / "results/local/imaging/shard-0/series.parquet")
+    assert set(series["manufacturer"]) == {"GE MEDICAL SYSTEMS"} and not series["model"].str.contains("frau").any()
+    masks = pd.read_parquet(ran.folder / "results/local/imaging/shard-0/masks.parquet")
+    assert set(masks["label"]) <= {"", "lesion", "segment 1"}
 
 
 def readable(path: Path) -> Iterator[bytes]:
@@ -154,5 +169,5 @@ def test_without_pseudonyms_both_refuse(ran: LocalRun, capsys: pytest.CaptureFix
     assert "Set `imaging.pseudonyms: true`" in told
     outcome = workflow(tmp_path, "results/local/omics/clinical.parquet")
     (line,) = outcome.complaints
-    assert outcome.code != 0 and "12 of 12 patients" in line and "imaging.pseudonyms: true" in line
+    assert outcome.code != 0 and "15 of 15 patients" in line and "imaging.pseudonyms: true" in line
     assert not any(secret in outcome.text for secret in ran.hospital.secrets)

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from radgen_lib.imaging.dicom.split import Part
+from radgen_lib.imaging.dicom.words import SEQUENCES
 
 Kind = Literal["dynamic", "subtraction", "localiser", "derived", "other"]
 MIN_SLICES = 4
@@ -21,10 +22,16 @@ def _words(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(_WORD.format(f"(?:{pattern})") for pattern in patterns))
 
 
+def _meanings(**patterns: str) -> dict[str, re.Pattern[str]]:
+    """Meaning -> pattern: a clause names the meaning, never the text that was found."""
+    return {meaning.replace("_", " "): _words(pattern) for meaning, pattern in patterns.items()}
+
+
 _LOCALISER = _words(r"loc(?:ali[sz]ers?)?", r"scout", r"survey", r"3[ -]?(?:pl|plane)", r"localizer|localiser")
-_DERIVED = _words(
-    r"mip", r"mips", r"adc", r"eadc", r"mpr", r"mpvr", r"reformat(?:ted)?", r"projections?", r"rotat\w*", r"maps?",
-    r"cad", r"wash-?(?:in|out)", r"ttp", r"colou?r", r"fusion", r"screen ?save", r"processed images?",
+_DERIVED = _meanings(
+    mip=r"mips?", adc=r"e?adc", mpr=r"mpr|mpvr", reformatted=r"reformat(?:ted)?", projection=r"projections?",
+    rotation=r"rotat\w*", map=r"maps?", cad=r"cad", wash_in_or_out=r"wash-?(?:in|out)", time_to_peak=r"ttp",
+    colour=r"colou?r", fusion=r"fusion", screen_save=r"screen ?save", processed_images=r"processed images?",
 )  # fmt: skip
 _DERIVED_TYPE = {
     "MIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "ADC", "EADC", "MPR", "REFORMATTED", "SCREEN SAVE", "T2 MAP",
@@ -32,9 +39,10 @@ _DERIVED_TYPE = {
 }  # fmt: skip
 _SUBTRACTION = _words(r"subs?", r"subtract(?:ions?|ed)?", r"subtr")
 _SUBTRACTION_TYPE = {"SUB", "SUBTRACT", "SUBTRACTION"}
-_OTHER = _words(
-    r"t2\w*", r"stir", r"tirm", r"ti?rim", r"dwi", r"dti", r"diff(?:usion)?", r"ep2?d?i?", r"flair", r"haste",
-    r"pd", r"cal(?:ibration)?", r"spectro\w*", r"b0", r"phase map", r"fieldmap", r"silicone",
+_OTHER = _meanings(
+    t2=r"t2\w*", stir=r"stir|tirm|ti?rim", diffusion=r"dwi|dti|diff(?:usion)?|b0", echo_planar=r"ep2?d?i?",
+    flair=r"flair", haste=r"haste", proton_density=r"pd", calibration=r"cal(?:ibration)?", spectroscopy=r"spectro\w*",
+    phase_map=r"phase map", field_map=r"fieldmap", silicone=r"silicone",
 )  # fmt: skip
 _OTHER_TYPE = {"DIFFUSION", "TRACEW", "PHASE", "P", "FAT", "OUT_PHASE", "IN_PHASE", "OP", "IP", "F"}
 POST = _words(
@@ -83,7 +91,7 @@ def _localiser(part: Part, image_type: str, words: str) -> Verdict | None:
 
 
 def _subtraction(types: set[str], words: str) -> Verdict | None:
-    if types & _DERIVED_TYPE or _DERIVED.search(words):
+    if types & _DERIVED_TYPE or _said(_DERIVED, words):
         return None  # a projection of a subtraction is derived
     if types & _SUBTRACTION_TYPE:
         return Verdict("subtraction", "image type of a subtraction")
@@ -95,8 +103,8 @@ def _derived(row: pd.Series, types: set[str], words: str) -> Verdict | None:
         return Verdict("derived", "colour image")
     if found := sorted(types & _DERIVED_TYPE):
         return Verdict("derived", f"image type {found[0]}")
-    match = _DERIVED.search(words)
-    return Verdict("derived", f"description says {match.group()}") if match else None
+    said = _said(_DERIVED, words)
+    return Verdict("derived", f"description says {said}") if said else None
 
 
 def _other(row: pd.Series, types: set[str], words: str) -> Verdict | None:
@@ -108,6 +116,11 @@ def _other(row: pd.Series, types: set[str], words: str) -> Verdict | None:
         return Verdict("other", f"repetition time of {row['tr']:.4g} ms: not a fast gradient echo")
     sequence = set(str(row["sequence"]).split("\\"))
     if "EP" in sequence or sequence == {"SE"}:
-        return Verdict("other", f"scanning sequence {'+'.join(sorted(sequence))}: not a gradient echo")
-    match = _OTHER.search(words)
-    return Verdict("other", f"description says {match.group()}") if match else None
+        return Verdict("other", f"scanning sequence {'+'.join(sorted(sequence & SEQUENCES))}: not a gradient echo")
+    said = _said(_OTHER, words)
+    return Verdict("other", f"description says {said}") if said else None
+
+
+def _said(meanings: dict[str, re.Pattern[str]], words: str) -> str:
+    """The first meaning that a description has, "" for none."""
+    return next((meaning for meaning, pattern in meanings.items() if pattern.search(words)), "")

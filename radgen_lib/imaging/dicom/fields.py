@@ -16,6 +16,7 @@ from pydicom.charset import convert_encodings
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.filereader import data_element_generator
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
 NONE = float("nan")
@@ -76,7 +77,7 @@ def text(data: Elements, keyword: str) -> str:
     value = converted(data, keyword)
     if value is None:
         return ""
-    return "\\".join(map(str, value)) if isinstance(value, list | tuple) else str(value).strip(" \0")
+    return "\\".join(map(str, value)) if isinstance(value, list | tuple | MultiValue) else str(value).strip(" \0")
 
 
 def numbers(data: Elements, keyword: str, count: int) -> tuple[float, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import warnings
@@ -14,6 +15,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 
 from radgen_lib.imaging.dicom import fields as f
+from radgen_lib.imaging.dicom import words
 from radgen_lib.imaging.dicom.frames import frame_rows
 from radgen_lib.imaging.dicom.pixels import (
     DEFLATED,
@@ -51,6 +53,7 @@ _USED = (
 )  # fmt: skip
 _TAGS = {f.tag_of(keyword) for keyword in (*_USED, *IDENTIFYING)}
 _PIXELS = 0x7FE00000
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings repeat values of the tags
 _PARSE_FAULTS = (
     OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError, TypeError, IndexError, struct.error,
     zlib.error, AssertionError, BytesLengthException,
@@ -106,9 +109,9 @@ def _rows(data: f.Elements, syntax: str, handle: BinaryIO, size: int) -> list[di
     if not f.text(data, "SOPInstanceUID") or not series or not modality:
         raise HeaderFault("truncated or damaged header (no modality or identifiers)", patient, series)
     if modality not in ("MR", "SEG"):
-        raise HeaderFault(f"not MR (modality {modality[:16]})", patient, series)
+        raise HeaderFault(f"not MR (modality {words.one_of(modality, words.MODALITIES)})", patient, series)
     if not can_decode(syntax):
-        raise HeaderFault(f"unreadable transfer syntax ({syntax})", patient, series)
+        raise HeaderFault(f"unreadable transfer syntax ({words.transfer_syntax(syntax)})", patient, series)
     base = _base(data, syntax)
     place, fault = _pixels(base, handle, size)
     if fault == "no pixel data" and _ends_inside(data, size):
@@ -158,6 +161,7 @@ def _base(data: f.Elements, syntax: str) -> dict[str, Any]:
     spacing = f.numbers(data, "PixelSpacing", 2)
     count, temporal_count = f.number(data, "NumberOfFrames"), f.number(data, "NumberOfTemporalPositions")
     slope, intercept = f.number(data, "RescaleSlope"), f.number(data, "RescaleIntercept")
+    maker = words.vendor(f.text(data, "Manufacturer"))
     bits = f.whole(data, "BitsAllocated")
     stored = f.whole(data, "BitsStored", bits)
     acquired = f.moment(f.text(data, "AcquisitionDate"), f.text(data, "AcquisitionTime"), day)
@@ -184,7 +188,7 @@ def _base(data: f.Elements, syntax: str) -> dict[str, Any]:
         "slope": 1.0 if slope != slope else slope,
         "intercept": 0.0 if intercept != intercept else intercept,
         "samples": f.whole(data, "SamplesPerPixel", 1),
-        "photometric": f.text(data, "PhotometricInterpretation"),
+        "photometric": words.one_of(f.text(data, "PhotometricInterpretation"), words.PHOTOMETRIC),
         "acquisition": f.number(data, "AcquisitionNumber"),
         "temporal": f.number(data, "TemporalPositionIdentifier"),
         "temporal_count": temporal_count,
@@ -199,8 +203,8 @@ def _base(data: f.Elements, syntax: str) -> dict[str, Any]:
         "image_type": f.text(data, "ImageType").upper(),
         "description": f.text(data, "SeriesDescription"),
         "series_number": f.number(data, "SeriesNumber"),
-        "manufacturer": f.text(data, "Manufacturer"),
-        "model": f.text(data, "ManufacturerModelName"),
+        "manufacturer": maker,
+        "model": words.model(f.text(data, "ManufacturerModelName"), maker),
         "field_strength": f.number(data, "MagneticFieldStrength"),
         "tr": f.number(data, "RepetitionTime"),
         "te": f.number(data, "EchoTime"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,12 +65,13 @@ def clinical_values(table: TextTable, log: Decisions, index: SampleIndex | None 
     for column in absent if index is None else ():
         log.add("clinical column", table.name, column, "empty", "the file has no such column", count=len(cells))
     frame = pd.DataFrame({"patient": list(cells)}, dtype=object)
-    reader = _Reader(table.name, list(cells), list(cells.values()), places, log)
+    reader = _Reader(table, cells, places, log)
     frame["age"] = reader.numbers("age", _age)
     for column, clean in _TEXTS.items():
         frame[column] = [clean(text) for text in reader.texts(column)]
-    for column in ("er", "pr", "her2"):
+    for column in ("er", "pr"):
         frame[column] = reader.numbers(column, terms.receptor)
+    frame["her2"] = _her2(reader)
     frame["os_days"], frame["os_event"] = _survival(reader)
     return frame[list(CLINICAL_COLUMNS)].sort_values("patient", ignore_index=True)
 
@@ -134,14 +135,17 @@ def _one_row_a_patient(table: TextTable, place: int, log: Decisions) -> dict[str
 class _Reader:
     """Columns of a clinical table by their name here; remembers why a value is missing."""
 
-    def __init__(
-        self, table: str, patients: Sequence[str], rows: Sequence[Sequence[str]], places: dict[str, int], log: Decisions
-    ) -> None:
-        self.table, self.patients, self._rows, self._places, self.log = table, patients, rows, places, log
+    def __init__(self, table: TextTable, cells: dict[str, list[str]], places: dict[str, int], log: Decisions) -> None:
+        self.table, self.patients, self.log = table.name, list(cells), log
+        self._titles, self._rows, self._places = table.columns, list(cells.values()), places
 
     def has(self, column: str) -> bool:
         """Whether the file has the column."""
         return column in self._places
+
+    def title(self, column: str) -> str:
+        """Name of a column in the file."""
+        return self._titles[self._places[column]]
 
     def texts(self, column: str) -> list[str]:
         """Cells of a column, "" for a missing one."""
@@ -158,7 +162,8 @@ class _Reader:
             if text:
                 values[i], reason = read(text)
                 if reason:
-                    faults.append((f"{patient} {column}", "missing (NaN)", reason))
+                    told = reason if self.log.quotes else "not a value of this column"
+                    faults.append((f"{patient} {column}", "missing (NaN)", told))
         self.log.extend(f"clinical {column}", self.table, faults, most=500)
         empty = sum(not text for text in texts)
         if empty and self.has(column):
@@ -178,6 +183,15 @@ def _time(text: str) -> tuple[float, str]:
     if value is not None and value > 0:
         return value, ""
     return float("nan"), f"survival time is {text[:40]}, not above 0"
+
+
+def _her2(reader: _Reader) -> np.ndarray:
+    """Status of HER2: what 1 means depends on the whole column."""
+    scores = reader.has("her2") and terms.is_ihc(reader.title("her2"), reader.texts("her2"))
+    if scores:
+        reason = "by the name of the column, or a value that only scores have"
+        reader.log.add("clinical her2", reader.table, "her2", "scores: 0, 1+ negative; 2+ missing; 3+ positive", reason)
+    return reader.numbers("her2", terms.her2_score if scores else terms.receptor)
 
 
 def _survival(reader: _Reader) -> tuple[np.ndarray, np.ndarray]:

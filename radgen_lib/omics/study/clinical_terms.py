@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 
 # Column here -> names elsewhere, in upper case with underscores; earlier names win.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -46,6 +48,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 POSITIVE = frozenset({"positive", "pos", "1", "1.0", "+", "yes", "3+", "amplified"})
 NEGATIVE = frozenset({"negative", "neg", "0", "0.0", "no", "1+", "0+", "not amplified"})
 UNDECIDED = frozenset({"equivocal", "indeterminate", "2+", "borderline", "not evaluated", "[not evaluated]"})
+# Scores of HER2 immunohistochemistry: 0 and 1+ negative, 2+ undecided, 3+ positive (ASCO/CAP).
+IHC_SCORES: dict[str, float] = {
+    "0": 0.0, "0.0": 0.0, "0+": 0.0, "1": 0.0, "1.0": 0.0, "1+": 0.0, "2": float("nan"), "2.0": float("nan"),
+    "2+": float("nan"), "3": 1.0, "3.0": 1.0, "3+": 1.0,
+}  # fmt: skip
+_IHC_NAMES = frozenset({"IHC_HER2", "HER2_IHC"})
+_IHC_ONLY = frozenset({"2", "2.0", "2+", "3", "3.0", "3+", "0+", "1+"})
 DEAD = frozenset({"deceased", "dead", "1", "1.0", "yes", "death"})
 ALIVE = frozenset({"living", "alive", "0", "0.0", "no", "censored"})
 SUBTYPES = {
@@ -66,8 +75,22 @@ def known_columns(names: list[str]) -> dict[str, int]:
     return {what: place for what, place in found.items() if place >= 0}
 
 
+def is_ihc(name: str, cells: Iterable[str]) -> bool:
+    """Whether a column of HER2 holds scores 0 to 3+: by its name, or by a cell that is no code of yes and no."""
+    return column_key(name) in _IHC_NAMES or any(cell.strip().lower() in _IHC_ONLY for cell in cells)
+
+
+def her2_score(text: str) -> tuple[float, str]:
+    """As :func:`receptor`, for a column of immunohistochemistry: 0 and 1 negative, 2 undecided, 3 positive."""
+    key = text.strip().lower()
+    if key not in IHC_SCORES:
+        return receptor(text)
+    value = IHC_SCORES[key]
+    return value, f"score {key} is neither positive nor negative" if math.isnan(value) else ""
+
+
 def receptor(text: str) -> tuple[float, str]:
-    """(1, 0 or NaN; reason of a NaN) of a receptor's status; a HER2 score of 3+ is positive, 2+ undecided."""
+    """(1, 0 or NaN; reason of a NaN) of a receptor's status; of HER2 scores see :func:`her2_score`."""
     key = text.strip().lower()
     if key in POSITIVE:
         return 1.0, ""

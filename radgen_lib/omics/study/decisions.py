@@ -17,6 +17,7 @@ MISSING_CELLS = frozenset({
 # A linear RSEM matrix reaches 1e5 and more; no log2 scale of a transcript exceeds 2^30 copies.
 LOG_CEILING = 30.0
 BETA_EDGE = 1e-3
+Expression = Literal["auto", "linear", "log2"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Choices:
     ``copy_number``: the kind of copy number that is preferred where a study has several.
     ``methylation``: mean beta in [0, 1], or mean of M = log2(beta / (1 - beta)) (Du et al. 2010).
     ``probes``: all probes given of a gene, or only those that the file describes as promoter.
+    ``expression``: whether expression is linear or log2(x + 1) already, or told from the values
+    (:mod:`radgen_lib.omics.study.scale`).
     ``max_missing``: a gene of an omic is left out when a larger share of its patients is missing.
     """
 
@@ -34,13 +37,18 @@ class Choices:
     copy_number: Literal["log2", "discrete"] = "log2"
     methylation: Literal["beta", "m_value"] = "beta"
     probes: Literal["all", "promoter"] = "all"
+    expression: Expression = "auto"
     max_missing: float = 0.5
 
 
 class Decisions:
-    """Collects decisions in the order in which they are taken; tables are named without their folder."""
+    """Collects decisions in the order in which they are taken; tables are named without their folder.
 
-    def __init__(self) -> None:
+    ``quotes``: whether a reason may repeat what a cell holds; not in tables of people whose identifiers are replaced.
+    """
+
+    def __init__(self, *, quotes: bool = True) -> None:
+        self.quotes = quotes
         self._rows: list[tuple[str, str, str, str, str, int]] = []
 
     def add(
@@ -79,8 +87,8 @@ def rules(choices: Choices) -> list[tuple[str, str, str]]:
          f"choice genes = {choices.genes}"),
         ("patient", "patients of the tensor: any omic has them, NaN elsewhere", "missing blocks are kept as missing"),
         ("missing", "empty, NA, NaN, null and alike are missing; infinities are missing too", "no number is made up"),
-        ("expression", "log2(x + 1), x below 0 counts as 0; no transform when no value exceeds 30",
-         "RSEM is linear; values that small are logarithms already"),
+        ("expression", f"log2(x + 1), x below 0 counts as 0; choice expression = {choices.expression}",
+         "auto: linear above 30; up to 30 other with values below 0, linear if whole numbers, else by the median"),
         ("copy_number", f"{choices.copy_number} preferred where a study has several", "choice copy_number"),
         ("methylation", f"{choices.methylation}: mean over {choices.probes} probes of a gene, missing ones left out",
          "the papers state no rule for several probes (PROTOCOLS 1.3)"),

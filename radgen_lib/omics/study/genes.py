@@ -19,6 +19,9 @@ def current_symbols(symbols: Sequence[str], entrez: Sequence[str], path: Path, l
         current, reason = current_symbol(symbol, number)
         if reason:
             decision = "row left out" if not current else "renamed" if current != symbol else "name kept"
+            if not log.quotes and (not current or decision == "name kept"):
+                # Symbol or Entrez id may be a date here, or anything else.
+                symbol, reason = "" if not current else symbol, "no gene symbol" if not current else "by the Entrez id"
             faults.append((symbol or "(no symbol)", decision, reason))
         found.append(current)
     log.extend("gene symbol", path, faults, most=500)

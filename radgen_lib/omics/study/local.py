@@ -19,8 +19,9 @@ from radgen_lib.core.errors import DataError, data_error
 from radgen_lib.omics.study.clinical import sample_index
 from radgen_lib.omics.study.clinical_files import read_text_table
 from radgen_lib.omics.study.clinical_terms import known_columns
-from radgen_lib.omics.study.decisions import Choices, Decisions
-from radgen_lib.omics.study.local_files import Renaming, first_cells, write_clinical, write_matrix, write_mutations
+from radgen_lib.omics.study.decisions import Choices, Decisions, Expression
+from radgen_lib.omics.study.local_files import Renaming, write_clinical, write_matrix, write_mutations
+from radgen_lib.omics.study.local_text import first_cells
 from radgen_lib.omics.study.meta import OMICS, Profile, read_profiles, sequenced_samples, study_root
 from radgen_lib.omics.study.read import Study, read_study
 from radgen_lib.omics.study.samples import SampleIndex
@@ -47,21 +48,24 @@ def read_any_study(
     rename: Callable[[str], str] | None = None,
     clinical: Path | None = None,
     scratch: Path | None = None,
+    expression: Expression = "auto",
 ) -> Study:
     """Read a study in whatever form it is: a portal's folder or tarball, or a folder of plain tables.
 
     Plain tables are ``expression``, ``copy_number``, ``methylation`` (genes x samples), ``mutations`` (one row a
     variant), ``clinical`` (one row a patient; XLSX too) and ``sequenced`` (one patient a line), as .csv, .tsv or .txt.
     ``rename`` gives the name of each patient in everything that is returned (keyed pseudonyms, the same as the
-    images'); ``clinical`` is a clinical table elsewhere, whose values go before those of the study; ``scratch`` is a
-    private folder for temporary files. Raises DataError when there is no table, when one stands twice, and when
-    ``rename`` is None and a patient's identifier is no public research code.
+    images'); no cell is then quoted anywhere, text passes closed vocabularies, ages above 89 are 90, and tables are
+    called by their kind. ``clinical`` is a clinical table elsewhere, whose values go before those of the study;
+    ``scratch`` is a private folder for temporary files; ``expression`` is the scale of expression (:class:`Choices`).
+    Raises DataError when there is no table, when one stands twice, and when ``rename`` is None and a patient's
+    identifier is no public research code.
     """
     if rename is None and clinical is None and not is_plain(source):
-        study = read_study(source, drivers=drivers)
+        study = read_study(source, drivers=drivers, choices=Choices(expression=expression))
     else:
         with tempfile.TemporaryDirectory(prefix=".study-", dir=scratch) as place:
-            study = _converted(source, Path(place), drivers, rename, clinical)
+            study = _converted(source, Path(place), drivers, rename, clinical, Choices(expression=expression))
     if rename is None:
         _require_codes(study, source)
     return study
@@ -93,9 +97,10 @@ def plain_tables(folder: Path) -> tuple[dict[str, Path], int]:
 
 
 def _converted(
-    source: Path, place: Path, drivers: Sequence[str], rename: Callable[[str], str] | None, clinical: Path | None
-) -> Study:
-    log = Decisions()
+    source: Path, place: Path, drivers: Sequence[str], rename: Callable[[str], str] | None, clinical: Path | None,
+    choices: Choices,
+) -> Study:  # fmt: skip
+    log = Decisions(quotes=rename is None)
     folder = source
     if source.is_file():
         folder = place / "raw"
@@ -107,17 +112,41 @@ def _converted(
         profiles = [_profile(kind, path) for kind, path in tables.items() if kind != SEQUENCED]
         sequenced = first_cells(tables[SEQUENCED], log) if SEQUENCED in tables else None
     else:
-        root = study_root(folder)
-        profiles, sequenced = read_profiles(root, Choices(), log), sequenced_samples(root, log)
-    renaming = Renaming(_index(profiles, log), rename)
+        profiles, sequenced = _portal(study_root(folder), choices, log)
     if clinical is not None:
         # A study has one table of patients beside this one: two are joined.
         profiles = [_profile("clinical", clinical), *(p for p in profiles if p.kind != "clinical_sample")]
+    if rename is not None:
+        profiles = [_by_kind(profile, place / "tables" / str(i)) for i, profile in enumerate(profiles)]
     work = place / "study"
     work.mkdir()
-    _write_folder(profiles, sequenced, work, renaming, log)
-    study = read_study(work, drivers=drivers)
+    _write_folder(profiles, sequenced, work, Renaming(_index(profiles, log), rename), log)
+    study = read_study(work, drivers=drivers, choices=choices, quotes=rename is None)
     return replace(study, decisions=pd.concat([log.frame(), study.decisions], ignore_index=True))
+
+
+def _portal(root: Path, choices: Choices, log: Decisions) -> tuple[list[Profile], list[str] | None]:
+    """Profiles and sequenced samples of a portal's folder; where nothing is quoted, what was left out is counted."""
+    if log.quotes:
+        return read_profiles(root, choices, log), sequenced_samples(root, log)
+    silent = Decisions()
+    try:
+        profiles, sequenced = read_profiles(root, choices, silent), sequenced_samples(root, silent)
+    except DataError:
+        raise data_error(root.name, "a meta file or case list cannot be read", "Save it as UTF-8 text") from None
+    if lost := int((silent.frame()["step"] == "meta").sum()):
+        log.add("meta", "folder", "meta files", "not used or left out", "no table of use, or no such file", count=lost)
+    return profiles, sequenced
+
+
+def _by_kind(profile: Profile, folder: Path) -> Profile:
+    """A profile whose file is called by its kind: the names that people give to files and profiles are text too."""
+    ending = profile.path.suffix.lower()
+    name = profile.kind.removesuffix("_patient") + (ending if ending in (*_TEXT, *_SHEETS) else ".txt")
+    folder.mkdir(parents=True)
+    (folder / name).symlink_to(profile.path.resolve())
+    plain = profile.meta == profile.path.name
+    return replace(profile, path=folder / name, stable_id="", meta=name if plain else "its meta file")
 
 
 def _profile(kind: str, path: Path) -> Profile:
@@ -144,7 +173,9 @@ def _write_folder(
 ) -> None:
     """Write the folder of a portal, every patient under the name that leaves ingestion; what cannot be is a row."""
     faults: list[DataError] = []
-    for number, profile in enumerate(profiles):
+    names = sorted({renaming.patient_of(sample) for sample in sequenced or ()} - {""})
+    # Matrices last: what names a patient elsewhere is no gene there.
+    for number, profile in sorted(enumerate(profiles), key=lambda pair: pair[1].kind in OMICS):
         kind = profile.kind
         write = write_matrix if kind in OMICS else write_mutations if kind == "mutations" else write_clinical
         try:
@@ -166,7 +197,6 @@ def _write_folder(
         raise faults[0]
     if sequenced is not None:
         (work / "case_lists").mkdir()
-        names = sorted({renaming.patient_of(sample) for sample in sequenced} - {""})
         listed = "stable_id: local_sequenced\ncase_list_ids: " + "\t".join(names) + "\n"
         (work / "case_lists/cases_sequenced.txt").write_text(listed, encoding="utf-8")
 

@@ -4,37 +4,48 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from radgen_lib.cohort.selection import Selection
 from radgen_lib.core.errors import DataError, data_error
 from radgen_lib.omics.study.clinical_files import read_text_table
 from radgen_lib.omics.study.clinical_terms import COLUMNS, column_key, known_columns
-from radgen_lib.omics.study.decisions import Decisions
+from radgen_lib.omics.study.closed import ClosedCells, closed_variants
+from radgen_lib.omics.study.decisions import MISSING_CELLS, Decisions
+from radgen_lib.omics.study.local_text import AGAIN, PEOPLE, decimal_point, has_semicolons, table_rows
 from radgen_lib.omics.study.matrix import Header, read_header
 from radgen_lib.omics.study.meta import Profile
 from radgen_lib.omics.study.samples import SampleIndex, choose_samples, normal_patient
-from radgen_lib.omics.study.text import blocks, decode
+from radgen_lib.omics.study.vocabulary import gene_symbol
 
-_AGAIN = "Save it as CSV or TSV with one row of column names"
+_TRANSPOSE = "Genes stand in rows and samples in columns: transpose the table"
+_COMMON_GENES = frozenset(
+    {"TP53", "ESR1", "ERBB2", "PIK3CA", "GAPDH", "ACTB", "MKI67", "BRCA1", "BRCA2", "PGR", "EGFR"}
+)
 _SYMBOLS = frozenset({"HUGO_SYMBOL", "HUGO", "GENE_SYMBOL", "GENE", "SYMBOL", "NAME"})
-_PEOPLE = frozenset({*COLUMNS["patient"], *COLUMNS["sample"]})
 _MAF_SAMPLES = ("TUMOR_SAMPLE_BARCODE", "SAMPLE_ID", "TUMOUR_SAMPLE_BARCODE", "SAMPLE", *COLUMNS["patient"])
-_DECIMAL_COMMA = re.compile(r"-?\d+,\d+(?:[eE]-?\d+)?")
 
 
 class Renaming:
-    """The name of a patient or of a sample's patient in everything that is written; ``rename`` None: the identifier."""
+    """The name of a patient or of a sample's patient in everything that is written; ``rename`` None: the identifier.
+
+    ``private``: whether identifiers are replaced, and cells pass :mod:`radgen_lib.omics.study.vocabulary`; ``known``:
+    every identifier that was seen.
+    """
 
     def __init__(self, index: SampleIndex, rename: Callable[[str], str] | None) -> None:
         self.index, self._rename = index, rename
+        self.private = rename is not None
+        self.known: set[str] = set()
 
     def name(self, patient: str) -> str:
         """Name of a patient in normal form; "" stays ""."""
+        self.known.add(patient.strip())
         patient = normal_patient(patient)
+        self.known.add(patient)
         return patient if self._rename is None or not patient else self._rename(patient)
 
     def patient_of(self, sample: str) -> str:
@@ -53,50 +64,16 @@ class Renaming:
         return names
 
 
-def table_rows(path: Path, log: Decisions) -> Iterator[list[str]]:
-    """Rows of a delimited file (comma, semicolon or tab, as the first row tells), cells stripped.
-
-    Numbers with a decimal comma become numbers in files with semicolons. Raises DataError for what is no text table.
-    """
-
-    def lines() -> Iterator[str]:
-        for block in blocks(path):
-            yield from io.StringIO(decode(path, block, log), newline="")
-
-    stream = (line for line in lines() if line.strip() and not line.startswith("#"))
-    first = next(stream, None)
-    if first is None:
-        return
-    delimiter = max("\t,;", key=first.count)
-    try:
-        for text in ([first], stream):
-            for row in csv.reader(text, delimiter=delimiter):
-                cells = [cell.strip() for cell in row]
-                yield [_point(cell) for cell in cells] if delimiter == ";" else cells
-    except csv.Error as error:
-        raise data_error(path.name, f"is not a table ({error})", _AGAIN) from error
-
-
-def _point(cell: str) -> str:
-    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
-
-
-def _has_semicolons(path: Path) -> bool:
-    start = next(blocks(path)).content.splitlines()
-    first = next((line for line in start if line.strip() and not line.startswith(b"#")), b"")
-    return first.count(b";") > max(first.count(b","), first.count(b"\t"))
-
-
-def first_cells(path: Path, log: Decisions) -> list[str]:
-    """The first cell of every row, without that of a header."""
-    return [row[0] for row in table_rows(path, log) if row[0] and column_key(row[0]) not in _PEOPLE]
-
-
 def write_matrix(profile: Profile, folder: Path, renaming: Renaming, log: Decisions) -> Path:
-    """Write a matrix of genes x samples with patients as column names; the rows stay as they are."""
+    """Write a matrix of genes x samples with patients as column names; the rows stay as they are.
+
+    Where identifiers are replaced, a row keeps its symbol and Entrez id only where they have the form of such.
+    """
     folder.mkdir()
     raw = _as_tabs(profile, folder, log) if profile.meta == profile.path.name else profile.path
     header = _header(raw, profile)
+    if len(_COMMON_GENES & set(header.samples)) > 1:
+        raise data_error(profile.path.name, "its columns are genes", _TRANSPOSE)
     names = [""] * header.width
     names[header.symbol] = "Hugo_Symbol"
     for place, title in ((header.entrez, "Entrez_Gene_Id"), (header.description, "DESCRIPTION")):
@@ -109,8 +86,35 @@ def write_matrix(profile: Profile, folder: Path, renaming: Renaming, log: Decisi
         for _ in range(header.line):
             source.readline()
         out.write(b"#\n" * (header.line - 1) + "\t".join(names).encode() + b"\n")  # rows keep their line numbers
-        shutil.copyfileobj(source, out)
+        if renaming.private:
+            _copy_rows(source, out, header, renaming, profile.path, log)
+        else:
+            shutil.copyfileobj(source, out)
     return target
+
+
+def _copy_rows(
+    source: IO[bytes], out: IO[bytes], header: Header, renaming: Renaming, path: Path, log: Decisions
+) -> None:
+    """Rows whose names are none of a person; numbers are looked at later, and no fault of one is quoted."""
+    last = max(place for place in (header.symbol, header.entrez) if place is not None)
+    lost = 0
+    for line in source:
+        cells = line.rstrip(b"\r\n").split(b"\t", last + 1)
+        if line.startswith(b"#") or len(cells) <= last:
+            out.write(b"#\n")
+            lost += bool(line.strip()) and not line.startswith(b"#")
+            continue
+        said = cells[header.symbol].decode("utf-8", "replace").strip().strip('"')
+        symbol = "" if said in renaming.known else gene_symbol(said)
+        lost += not symbol and said not in MISSING_CELLS
+        cells[header.symbol] = symbol.encode()
+        if header.entrez is not None:
+            number = cells[header.entrez].strip().strip(b'"').removesuffix(b".0")
+            cells[header.entrez] = number if number.isdigit() and len(number) < 10 else b""
+        out.write(b"\t".join(cells) + b"\n")
+    if lost:
+        log.add("gene symbol", path, "rows", "no symbol", "what stands there has not the form of one", count=lost)
 
 
 def _header(raw: Path, profile: Profile) -> Header:
@@ -128,19 +132,23 @@ def _as_tabs(profile: Profile, folder: Path, log: Decisions) -> Path:
     stream = table_rows(profile.path, log)
     top = [row for _, row in zip(range(2), stream, strict=False)]
     if len(top) == 2:
-        top[0] = _with_symbols(profile.path, top[0], len(top[1]), log)
+        top[0] = (top[0][0], _with_symbols(profile.path, top[0][1], len(top[1][1]), log))
+    written = 0
     with open(target, "w", encoding="utf-8", newline="\n") as out:
         for rows in (top, stream):
-            out.writelines("\t".join(cell.replace("\t", " ") for cell in row) + "\n" for row in rows)
+            for line, row in rows:
+                # Empty lines keep every row at the line of the user's file.
+                out.write("\n" * (line - written - 1) + "\t".join(cell.replace("\t", " ") for cell in row) + "\n")
+                written = max(line, written + 1)
     return target
 
 
 def _with_symbols(path: Path, names: list[str], width: int, log: Decisions) -> list[str]:
     if len(names) == width - 1:
         names = ["", *names]
-    if column_key(names[0]) in _PEOPLE:
+    if column_key(names[0]) in PEOPLE:
         problem = "its first column is one of patients or samples"
-        raise data_error(path.name, problem, "Genes stand in rows and samples in columns: transpose the table")
+        raise data_error(path.name, problem, _TRANSPOSE)
     if {name.upper() for name in names} & _SYMBOLS:
         return names
     log.add("matrix", path, "first column", "read as gene symbols", "no column is called so")
@@ -148,24 +156,31 @@ def _with_symbols(path: Path, names: list[str], width: int, log: Decisions) -> l
 
 
 def write_mutations(profile: Profile, folder: Path, renaming: Renaming, log: Decisions) -> Path:
-    """Write variants with patients as samples; those of a sample that does not stand for its patient are left out."""
+    """Write variants with patients as samples; those of a sample that does not stand for its patient are left out.
+
+    Where identifiers are replaced, only the columns that have a meaning here are written, in their vocabularies.
+    """
     folder.mkdir()
     stream = table_rows(profile.path, log)
-    header = next(stream, [])
+    top, header = next(stream, (1, []))
     upper = [column_key(name) for name in header]
     place = next((upper.index(name) for name in _MAF_SAMPLES if name in upper), -1)
     if place < 0:
         raise data_error(profile.path.name, "no column of samples or patients", "Call it Tumor_Sample_Barcode", row=1)
-    rows = [row for row in stream if len(row) > place and row[place]]
-    samples = list(dict.fromkeys(row[place] for row in rows))
+    rows = [(line, row) for line, row in stream if len(row) > place and row[place]]
+    samples = list(dict.fromkeys(row[place] for _, row in rows))
     names = dict(zip(samples, renaming.columns(samples, profile, log), strict=True))
     header[place] = "Tumor_Sample_Barcode"
+    kept = [(line, [*row[:place], names[row[place]], *row[place + 1 :]]) for line, row in rows if names[row[place]]]
+    if renaming.private:
+        header, kept = closed_variants(header, kept, renaming.known, profile.path, log)
     target = folder / profile.path.name
     with open(target, "w", encoding="utf-8", newline="\n") as out:
-        out.write("\t".join(header) + "\n")
-        for row in rows:
-            if names[row[place]]:
-                out.write("\t".join([*row[:place], names[row[place]], *row[place + 1 :]]) + "\n")
+        out.write("\n" * (top - 1) + "\t".join(header) + "\n")
+        written = top
+        for line, row in kept:
+            out.write("\n" * (line - written - 1) + "\t".join(row) + "\n")
+            written = max(line, written + 1)
     return target
 
 
@@ -175,21 +190,27 @@ def write_clinical(profile: Profile, folder: Path, renaming: Renaming, log: Deci
     table = read_text_table(profile.path, log)
     places = known_columns(table.columns)
     if "patient" not in places:
-        raise data_error(table.name, "no column of patients (PATIENT_ID)", _AGAIN, row=table.header_line)
-    clean = _point if profile.path.suffix.lower() == ".csv" and _has_semicolons(profile.path) else str
+        raise data_error(table.name, "no column of patients (PATIENT_ID)", AGAIN, row=table.header_line)
+    clean = decimal_point if profile.path.suffix.lower() == ".csv" and has_semicolons(profile.path) else str
     used = {what: place for what, place in places.items() if what not in ("sample", "sample_type")}
-    unused = [name for place, name in enumerate(table.columns) if place not in places.values()]
-    log.extend("clinical column", table.name, [(name, "not used", "has no known meaning") for name in unused])
+    unused = [(place, name) for place, name in enumerate(table.columns, start=1) if place - 1 not in places.values()]
+    told = [(f"column {place}" if renaming.private else name) for place, name in unused]
+    log.extend("clinical column", table.name, [(name, "not used", "has no known meaning") for name in told])
+    reader = ClosedCells(table.name, log) if renaming.private else None
     text = profile.path.suffix.lower() in (".csv", ".tsv", ".txt")
     target = folder / (profile.path.name if text else f"{profile.path.name}.csv")
     with open(target, "w", encoding="utf-8", newline="") as out:
         write = csv.writer(out, delimiter="," if target.suffix.lower() == ".csv" else "\t", lineterminator="\n")
-        line = _row_at(write, out, 0, max(table.header_line, 1), [COLUMNS[what][0] for what in used])
+        line = _row_at(
+            write, out, 0, max(table.header_line, 1), [column_key(table.columns[place]) for place in used.values()]
+        )
         for number, row in zip(table.lines, table.rows, strict=True):
-            cells = [
-                renaming.name(row[place]) if what == "patient" else clean(row[place]) for what, place in used.items()
-            ]
-            line = _row_at(write, out, line, number, cells)
+            said = {what: clean(row[place]) for what, place in used.items()}
+            cells = {what: reader.read(what, text, number) if reader else text for what, text in said.items()}
+            cells["patient"] = renaming.name(row[places["patient"]])
+            line = _row_at(write, out, line, number, list(cells.values()))
+    if reader:
+        reader.report()
     return target
 
 

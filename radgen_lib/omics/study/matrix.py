@@ -181,7 +181,8 @@ def _careful(
         numbers, bad = _numbers([cells[i] for i in wanted])
         for i in bad:
             item = f"line {line} {cells[header.symbol]} {sample_of[wanted[i]]}"
-            faults.append((item, "missing", f"the cell holds {cells[wanted[i]][:40]!r}"))
+            held = repr(cells[wanted[i]][:40]) if log.quotes else "no number"
+            faults.append((item, "missing", f"the cell holds {held}"))
         kept.append(cells)
         values.append(numbers)
     stacked = np.stack(values, axis=1) if values else np.empty((len(wanted), 0), dtype=np.float32)

@@ -24,7 +24,8 @@ SILENT = frozenset({
     "synonymous_variant", "intergenic",
 })  # fmt: skip
 _NO_MUTATION = frozenset({"wildtype", "none", "loh"})
-_COLUMNS = {
+# What is read of a MAF -> names of its column, in upper case; earlier names win.
+COLUMNS = {
     "gene": ("HUGO_SYMBOL", "GENE", "GENE_SYMBOL", "HUGO"),
     "kind": ("VARIANT_CLASSIFICATION", "MUTATION_TYPE", "VARIANT_CLASS"),
     "sample": ("TUMOR_SAMPLE_BARCODE", "SAMPLE_ID", "TUMOUR_SAMPLE_BARCODE", "SAMPLE"),
@@ -111,8 +112,8 @@ def _calls(path: Path, log: Decisions) -> Iterator[_Call]:
 
 def _places(path: Path, line: int, header: Sequence[str]) -> dict[str, int]:
     upper = [name.upper() for name in header]
-    found = {what: next((upper.index(name) for name in names if name in upper), -1) for what, names in _COLUMNS.items()}
-    absent = [_COLUMNS[what][0].title() for what in _NEEDED if found[what] < 0]
+    found = {what: next((upper.index(name) for name in names if name in upper), -1) for what, names in COLUMNS.items()}
+    absent = [COLUMNS[what][0].title() for what in _NEEDED if found[what] < 0]
     if absent:
         problem = f"no column {', '.join(absent)}; it has {', '.join(header[:8])}"
         raise data_error(path.name, problem, "Fetch the study again, or leave the mutations out", row=line)

@@ -10,12 +10,13 @@ import numpy as np
 
 from radgen_lib.cohort.selection import Selection
 from radgen_lib.core.errors import data_error
-from radgen_lib.omics.study.decisions import LOG_CEILING, Choices, Decisions
+from radgen_lib.omics.study.decisions import Choices, Decisions, Expression
 from radgen_lib.omics.study.genes import current_symbols, enough_values, one_row_a_gene
 from radgen_lib.omics.study.matrix import Rows, read_header, read_rows
 from radgen_lib.omics.study.meta import Profile
 from radgen_lib.omics.study.methylation import ProbeMean, probe_genes
 from radgen_lib.omics.study.samples import SampleIndex, choose_samples
+from radgen_lib.omics.study.scale import LOG2, OTHER, expression_scale
 from radgen_lib.omics.tensor_table import OmicMatrix
 
 _SKETCH_BYTES = 1 << 21
@@ -54,9 +55,11 @@ def read_profile(
         stream = islice(stream, 1)
     reader = _probes if profile.kind == "methylation" else _rows
     genes, values = reader(profile, stream, len(chosen), choices, log)
+    scale = ""
     if not sketch:
         genes, values = _finished(profile, genes, values, choices, log)
-    matrix = OmicMatrix(profile.kind, tuple(chosen), tuple(genes), values)
+        scale = _scaled(profile, values, choices, log)
+    matrix = OmicMatrix(profile.kind, tuple(chosen), tuple(genes), values, scale)
     return ReadProfile(matrix, tuple(header.samples[place] for place in chosen.values()))
 
 
@@ -104,7 +107,7 @@ def _current(symbol: str) -> list[str]:
 def _finished(
     profile: Profile, genes: list[str], values: np.ndarray, choices: Choices, log: Decisions
 ) -> tuple[list[str], np.ndarray]:
-    """Genes with enough values, on the scale of the analyses; the cells that are missing are counted."""
+    """Genes with enough values; the cells that are missing are counted."""
     path = profile.path
     if not genes:
         raise data_error(path.name, "holds no row of a gene", "Fetch the study again, or leave the matrix out")
@@ -117,18 +120,27 @@ def _finished(
         raise data_error(path.name, "no gene has enough values", "Look into the decisions, or leave the matrix out")
     if not good.all():
         genes, values = [gene for gene, keep in zip(genes, good, strict=True) if keep], values[:, good]
-    if profile.kind == "expression":
-        log_expression(values, profile, log)
     return genes, values
 
 
-def log_expression(values: np.ndarray, profile: Profile, log: Decisions) -> None:
-    """Turn linear expression into log2(x + 1), in place; values that are logarithms already stay as they are."""
-    highest = float(np.nanmax(values))
-    if highest <= LOG_CEILING:
-        reason = f"the highest value is {highest:.3g}: logarithms already"
-        log.add("expression", profile.path, "all cells", "left as it is", reason, count=values.size)
-        return
+def _scaled(profile: Profile, values: np.ndarray, choices: Choices, log: Decisions) -> str:
+    """Put values on the scale of the analyses, in place, and name it."""
+    if profile.kind == "expression":
+        return log_expression(values, profile, log, choices.expression)
+    if profile.kind == "methylation":
+        return choices.methylation
+    return "discrete" if profile.datatype == "DISCRETE" else "log2 ratio"
+
+
+def log_expression(values: np.ndarray, profile: Profile, log: Decisions, chosen: Expression = "auto") -> str:
+    """Turn linear expression into log2(x + 1), in place, and return the scale: "log2(x+1)" or "other".
+
+    What the values are is told by :func:`~radgen_lib.omics.study.scale.expression_scale`.
+    """
+    found = expression_scale(values, chosen)
+    if found.kind != "linear":
+        log.add("expression", profile.path, "all cells", "left as it is", found.reason, count=values.size)
+        return LOG2 if found.kind == "log2" else OTHER
     below = values < 0
     if below.any():
         reason = "a batch correction moved it below 0 on the linear scale"
@@ -136,4 +148,5 @@ def log_expression(values: np.ndarray, profile: Profile, log: Decisions) -> None
         values[below] = 0
     np.log1p(values, out=values)
     values *= np.float32(1 / np.log(2))
-    log.add("expression", profile.path, "all cells", "log2(x + 1)", "RSEM is linear", count=values.size)
+    log.add("expression", profile.path, "all cells", "log2(x + 1)", found.reason, count=values.size)
+    return LOG2

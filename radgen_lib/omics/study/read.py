@@ -46,12 +46,13 @@ class Study:
     choices: Choices
 
 
-def read_study(source: Path, *, drivers: Sequence[str], choices: Choices | None = None) -> Study:
+def read_study(source: Path, *, drivers: Sequence[str], choices: Choices | None = None, quotes: bool = True) -> Study:
     """Read the study of ``source``, a folder as the portal delivers it or its tarball (.tar, .tar.gz, .tgz).
 
     ``drivers`` are the genes of the table ``mutated``. A table that cannot be read is left out with one row in the
     decisions, and the rest goes on. Raises DataError when neither an omics matrix nor a clinical table is left, and
-    for an archive or folder that is no study. A tarball is unpacked beside itself for the time of reading.
+    for an archive or folder that is no study. A tarball is unpacked beside itself for the time of reading. Without
+    ``quotes`` no decision repeats what a cell holds.
     """
     with ExitStack() as stack:
         if source.is_file():
@@ -60,15 +61,15 @@ def read_study(source: Path, *, drivers: Sequence[str], choices: Choices | None 
             unpack_tar(source, folder, suffixes=(".txt",))
         else:
             folder = source
-        return _Reading(study_root(folder), tuple(drivers), choices or Choices()).study()
+        return _Reading(study_root(folder), tuple(drivers), choices or Choices(), quotes).study()
 
 
 class _Reading:
     """The steps of reading one study; what they decide is collected in one log."""
 
-    def __init__(self, root: Path, drivers: tuple[str, ...], choices: Choices) -> None:
+    def __init__(self, root: Path, drivers: tuple[str, ...], choices: Choices, quotes: bool) -> None:
         self.root, self.drivers, self.choices = root, drivers, choices
-        self.log, self.selection = Decisions(), Selection()
+        self.log, self.selection = Decisions(quotes=quotes), Selection()
         self.index = SampleIndex()
         for step, rule, reason in rules(choices):
             self.log.add(step, "all tables", "rule", rule, reason, count=0)

@@ -65,7 +65,7 @@ def clinical_rows(truth: Truth) -> pd.DataFrame:
     patients = truth.patients[truth.patients["imaged"]].reset_index(drop=True)
     n_stage, t_stage = patients["n_stage"].str[1].astype(int), patients["t_stage"].str[1].astype(int)
     hormone, her2 = (patients["er"] == 1) | (patients["pr"] == 1), patients["her2"] == 1
-    metastatic = (patients["stage"] == "STAGE IV").astype(int)
+    metastatic = (patients["m_stage"] == "M1").astype(int)
     siemens = patients["manufacturer"] == "SIEMENS"
     death = patients["os_event"] == 1
     columns = {
@@ -82,7 +82,7 @@ def clinical_rows(truth: Truth) -> pd.DataFrame:
         "Staging(Metastasis)#(Mx -replaced by -1)[M]": metastatic,
         "Tumor Grade(T)": np.minimum(patients["grade"] + 1, 3), "Tumor Grade(N)": patients["grade"],
         "Tumor Grade(M)": np.maximum(patients["grade"] - 1, 1), "Nottingham grade": patients["grade"],
-        "Histologic type": np.where(patients["mut_CDH1"] == 1, 2, 1), "Tumor Location": patients["laterality"],
+        "Histologic type": np.where(patients["lobular"] == 1, 2, 1), "Tumor Location": patients["laterality"],
         "Position": patients["laterality"], "Bilateral Information": 0,
         "Days to death (from the date of diagnosis) ": np.where(death, patients["os_days"], np.nan),
         "Days to last local recurrence free assessment (from the date of diagnosis) ": patients["os_days"],

@@ -103,7 +103,7 @@ def write_phantom_tables(spec: Phantom, seed: int, folder: Path, *, jobs: int = 
     write_study(truth, omics_matrices(truth, spec, seed), folder / "study", seed=seed)
     tables = plant_table_troubles(folder / "study", spec.troubles, seed)
     write_duke_tables(truth, duke_boxes(images), folder / "tables")
-    write_truth(truth, folder / "truth")
+    write_truth(truth, folder / "truth", noise=spec.noise)
     write_parquet(folder / "truth" / "lesions_images.parquet", images)
     troubles = pd.concat([planted_troubles(patients, spec.shape[0]), _table_rows(tables)], ignore_index=True)
     write_parquet(folder / "truth" / "troubles.parquet", troubles)

@@ -63,11 +63,12 @@ def draw_truth(spec: Phantom, seed: int) -> Truth:
     )
 
 
-def write_truth(truth: Truth, folder: Path) -> None:
+def write_truth(truth: Truth, folder: Path, *, noise: float | None = None) -> None:
     """Write the truth beside the cohort: patients, factors, lesions, loadings and the tables of what is true.
 
     Files: patients, factors, lesions, loadings, omic_weights, associations, gene_associations (expression) and
-    attainable, each ``.parquet``. The pipeline never reads them; reports compare with them.
+    attainable (for omics with noise of SD ``noise``; None: the default), each ``.parquet``. The pipeline never reads
+    them; reports compare with them.
     """
     from radgen_lib.sources.phantom.attainable import attainable
 
@@ -83,7 +84,7 @@ def write_truth(truth: Truth, folder: Path) -> None:
         "patients": truth.patients, "factors": factors, "lesions": truth.lesions, "loadings": genes,
         "omic_weights": weights, "associations": truth.associations,
         "gene_associations": gene_associations(truth.loadings, truth.genes, "expression"),
-        "attainable": attainable(truth),
+        "attainable": attainable(truth, noise),
     }  # fmt: skip
     for name, table in tables.items():
         write_parquet(folder / f"{name}.parquet", table)

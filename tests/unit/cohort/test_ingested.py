@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from radgen_lib.cohort.flow import flow
-from radgen_lib.cohort.ingested import check_fetched, read_ingested
+from radgen_lib.cohort.ingested import check_fetched, losses, read_ingested
 from radgen_lib.cohort.released import read_cohort, write_cohort
 from radgen_lib.cohort.selection import SELECTION_COLUMNS
 from radgen_lib.core.config.cohort import Cohort, Imaging, Omics
@@ -131,3 +131,18 @@ def test_too_little_fetched_stops_the_run(tmp_path: Path) -> None:
     check_fetched(ledger[:0], 0.0, tmp_path)
     with pytest.raises(DataError, match=r"1 of 3 series \(33%\).*0\.2; most frequent reason: offline"):
         check_fetched(ledger, 0.2, tmp_path)
+
+
+def test_losses_are_counted_by_reason(tmp_path: Path) -> None:
+    ledger = pd.DataFrame(
+        {"status": ["ok", "missing", "failed", "missing"], "reason": ["", "offline", "cut", "offline"]}
+    )
+    phases = pd.DataFrame([phase(PATIENTS[0], 1, "pre", 0), phase(PATIENTS[0], 1, "post1", -1)])
+    found = losses(ledger, phases)
+    assert found.to_dict("list") == {
+        "unit": ["series", "series", "phase"],
+        "reason": ["offline", "cut", "2 slices are missing"],
+        "count": [2, 1, 1],
+        "share": [0.5, 0.25, 0.5],
+    }
+    assert losses(ledger[:1], phases[:1]).empty

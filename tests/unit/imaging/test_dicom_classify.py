@@ -42,6 +42,21 @@ def test_descriptions_of_real_scanners(description: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "decision"),
+    [
+        ({"description": "t2huber tra"}, "description says t2"),
+        ({"description": "spectroHuber"}, "description says spectroscopy"),
+        ({"description": "rotathuber"}, "description says rotation"),
+        ({"description": "PJN MIPS"}, "description says mip"),
+        ({"sequence": "EP\\HUBER"}, "scanning sequence EP: not a gradient echo"),
+    ],
+)
+def test_a_clause_names_the_meaning_and_not_the_text(facts: dict[str, object], decision: str) -> None:
+    found = classify(part(**facts)).decision  # type: ignore[arg-type]
+    assert found == decision
+
+
+@pytest.mark.parametrize(
     ("facts", "kind"),
     [
         ({"image_type": "DERIVED\\PRIMARY\\M\\ND\\SUB"}, "subtraction"),

@@ -215,6 +215,7 @@ def test_pseudonyms_are_all_that_leaves_a_private_cohort(tmp_path: Path, caplog:
     identity = {
         "PatientName": "Secret^Person", "PatientBirthDate": "19500607", "InstitutionName": "City Hospital",
         "AccessionNumber": "ACC123", "SeriesDescription": "DYN for Secret^Person",
+        "Manufacturer": "Secret^Person", "ManufacturerModelName": "Secret^Person of City Hospital",
     }  # fmt: skip
     series = study("LOCAL77")
     for one in series:

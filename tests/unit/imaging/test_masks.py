@@ -79,6 +79,7 @@ def test_segmentations_come_back_where_they_were_drawn(tmp_path: Path, orientati
     segmentation(tmp_path / "a.dcm", [ball(), ~ball()], orientation)
     first, second = read_seg(tmp_path / "a.dcm")
     assert (first.label, second.label) == ("lesion 1", "lesion 2")
+    assert [mask.label for mask in read_seg(tmp_path / "a.dcm", numbered=True)] == ["segment 1", "segment 2"]
     assert first.voxels == ball().sum()
     assert first.volume_mm3 == pytest.approx(ball().sum() * np.prod(SPACING), rel=1e-5)
     assert first.series == "1.2.3.1"

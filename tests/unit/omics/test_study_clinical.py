@@ -141,14 +141,33 @@ class TestValues:
             "3+",
             "1+",
         ]
-        table, log = self.values(tmp_path, "IHC_HER2", words)
+        table, log = self.values(tmp_path, "HER2_STATUS", [word for word in words if "+" not in word])
         found = table.set_index("patient")["her2"]
-        expected = [1, 0, np.nan, np.nan, 1, 0, np.nan, np.nan, np.nan, 1, 0]
-        np.testing.assert_array_equal([found[f"p{i}"] for i in range(len(words))], expected)
+        expected = [1, 0, np.nan, np.nan, 1, 0, np.nan, np.nan, np.nan]
+        np.testing.assert_array_equal([found[f"p{i}"] for i in range(len(expected))], expected)
         reasons = log.query("step == 'clinical her2'").set_index("item")["reason"]
         assert reasons["p2 her2"] == "Equivocal is neither positive nor negative"
         assert reasons["p8 her2"] == "unknown code 'perhaps'"
         assert reasons["her2"] == "empty cell"
+
+    @pytest.mark.parametrize(
+        ("column", "cells", "expected"),
+        [
+            ("HER2", ["0", "1", "1", "0"], [0, 1, 1, 0]),
+            ("HER2_STATUS", ["0", "1", "2", "3"], [0, 0, np.nan, 1]),
+            ("HER2", ["0", "1+", "2+", "3+", "1", "neg", "Positive"], [0, 0, np.nan, 1, 0, 0, 1]),
+            ("HER2 IHC", ["0", "1", "1"], [0, 0, 0]),
+            ("IHC_HER2", ["Positive", "Negative", "Equivocal"], [1, 0, np.nan]),
+            ("HER2", ["3.0", "1.0", "0.0", "2.0", ""], [1, 0, 0, np.nan, np.nan]),
+            ("ER", ["1", "0", "3+"], [np.nan] * 3),
+        ],
+    )
+    def test_scores_of_her2_are_told_by_the_whole_column(self, tmp_path, column, cells, expected):
+        table, log = self.values(tmp_path, column, cells)
+        found = table.set_index("patient")["her2"]
+        np.testing.assert_array_equal([found[f"p{i}"] for i in range(len(cells))], expected)
+        scores = log.query("step == 'clinical her2' and item == 'her2'")["decision"].str.startswith("scores").any()
+        assert scores == (expected[0:2] != [0, 1] and column != "ER")
 
     def test_ages(self, tmp_path):
         table, log = self.values(tmp_path, "AGE", ["55.5", "-1", "121", "old", "NA"])

@@ -192,11 +192,20 @@ class TestExpression:
         assert log.frame()["decision"].tolist() == ["count as 0", "log2(x + 1)"]
 
     def test_logarithms_stay(self):
-        values = np.array([[-3.5, 0, 17.5]], dtype=np.float32)
+        values = np.array([[6.5, 8.2, 17.5, 9.1]], dtype=np.float32)
         before, log = values.copy(), Decisions()
-        log_expression(values, PROFILE, log)
+        assert log_expression(values, PROFILE, log) == "log2(x+1)"
         np.testing.assert_array_equal(values, before)
         assert "logarithms already" in log.frame()["reason"].iloc[0]
+
+    def test_ratios_stay_and_are_called_other(self):
+        values = np.array([[-3.5, 0, 17.5]], dtype=np.float32)
+        before, log = values.copy(), Decisions()
+        assert log_expression(values, PROFILE, log) == "other"
+        np.testing.assert_array_equal(values, before)
+        assert "log-ratios or z-scores" in log.frame()["reason"].iloc[0]
+        assert log_expression(values, PROFILE, log, "linear") == "log2(x+1)"
+        np.testing.assert_allclose(values, [[0, 0, np.log2(18.5)]], rtol=1e-6)
 
 
 class TestRules:

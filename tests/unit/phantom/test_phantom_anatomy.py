@@ -175,6 +175,23 @@ def test_the_heart_is_on_the_left_and_the_liver_on_the_right_and_lowest() -> Non
     assert total["lung"].sum() > total["heart"].sum()
 
 
+def test_the_trunk_holds_liver_below_and_vessels_in_both_lungs() -> None:
+    z, x, y = np.meshgrid(np.arange(-70, 70, 4.0), np.arange(-130, 130, 4.0), np.arange(-90, 90, 4.0), indexing="ij")
+    grid = make_grid(("z", "y", "x"), (z[:, 0, 0], y[0, 0], x[0, :, 0]))
+    whole = np.ones(grid.shape, dtype=np.float32)
+    organs = thorax.inner_organs(grid, whole, np.zeros(4), np.zeros(grid.shape, dtype=np.float32), 0.2)
+    total: dict[str, np.ndarray] = {}
+    for name, share in organs:
+        total[name] = total.get(name, 0) + share
+    liver = total["liver"].sum(axis=(1, 2))
+    height = grid.line(0)
+    assert (np.diff(liver[height < -36]) <= 1e-3).all() and not liver[height > -20].any()  # a dome under the lung
+    for side in (-1, 1):
+        outer = (side * np.broadcast_to(grid.x, grid.shape) > 44) & (np.broadcast_to(grid.z, grid.shape) > 0)
+        assert 0.01 < total["blood"][outer].mean() < 0.2
+        assert total["lung"][outer].mean() > 0.5
+
+
 def test_going_in_from_the_front_one_meets_skin_fat_muscle_ribs_lung() -> None:
     grid = box(1.0, x=(88, 90), y=(-230, 0), z=(20, 50))
     patient = make_patient(2, "PHAN-S1-0004", 0.05, None, 1)

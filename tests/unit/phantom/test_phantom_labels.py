@@ -15,6 +15,7 @@ from radgen_lib.core.seeds import make_rng
 from radgen_lib.sources.phantom.factors import PROPORTIONS, draw_factors, effect_vector, factor_names
 from radgen_lib.sources.phantom.labels import (
     BINARY_LABELS,
+    LOBULAR_GIVEN_CDH1,
     ORDINAL_LABELS,
     component_moments,
     draw_labels,
@@ -22,6 +23,7 @@ from radgen_lib.sources.phantom.labels import (
     expected_logistic,
     intercept,
     label_probability,
+    stage_group,
     step_probability,
 )
 from radgen_lib.sources.phantom.survival import SHAPE, SURVIVAL_EFFECTS, draw_survival, draw_times, log_hazard
@@ -101,27 +103,73 @@ def test_probabilities_are_calibrated(factors: np.ndarray, labels: pd.DataFrame)
         assert labels["mut_TP53"][inside].mean() == pytest.approx(probability[inside].mean(), abs=0.06)
 
 
+# AJCC Cancer Staging Manual, 7th edition (2010), breast: "anatomic stage/prognostic groups", as its lines have them.
+GROUPS = """
+IA   T1          N0
+IB   T1          N1MI
+IIA  T1          N1
+IIA  T2          N0
+IIB  T2          N1MI N1
+IIB  T3          N0
+IIIA T1 T2 T3    N2
+IIIA T3          N1MI N1
+IIIB T4          N0 N1MI N1 N2
+IIIC T1 T2 T3 T4 N3
+"""
+
+
+def manual() -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for group, *cells in (line.split() for line in GROUPS.strip().splitlines()):
+        for t in (cell for cell in cells if cell.startswith("T")):
+            found |= {(t, n): f"STAGE {group}" for n in cells if n.startswith("N")}
+    return found
+
+
+def test_stage_groups_are_those_of_the_manual() -> None:
+    table = manual()
+    assert len(table) == 4 * 5
+    for (t, n), group in table.items():
+        arguments = (np.array([int(t[1])]), np.array([int(n[1])]), np.array([n == "N1MI"]))
+        assert stage_group(*arguments, np.array([False]))[0] == group
+        assert stage_group(*arguments, np.array([True]))[0] == "STAGE IV"
+
+
 @pytest.mark.parametrize(
-    ("diameter", "n_stage", "t_stage", "stage"),
-    [
-        (12.0, "N0", "T1", "STAGE IA"),
-        (20.0, "N1", "T1", "STAGE IIA"),
-        (20.1, "N0", "T2", "STAGE IIA"),
-        (30.0, "N1", "T2", "STAGE IIB"),
-        (30.0, "N2", "T2", "STAGE IIIA"),
-        (55.0, "N0", "T3", "STAGE IIB"),
-        (55.0, "N1", "T3", "STAGE IIIA"),
-        (12.0, "N3", "T1", "STAGE IIIC"),
-    ],
-)
-def test_stages_follow_the_manual(diameter: float, n_stage: str, t_stage: str, stage: str) -> None:
-    count = 400
-    drawn = draw_stages(np.full(count, diameter), pd.Series([n_stage] * count), 1)
-    ordinary = drawn[(drawn["t_stage"] != "T4") & (drawn["stage"] != "STAGE IV")]
-    assert len(ordinary) > 0.9 * count
-    assert set(ordinary["t_stage"]) == {t_stage}
-    assert set(ordinary["stage"]) == {stage}
-    assert 0 < (drawn["t_stage"] == "T4").mean() < 0.08
+    ("diameter", "detail"),
+    [(3.0, "T1A"), (5.0, "T1A"), (5.1, "T1B"), (10.0, "T1B"), (10.1, "T1C"), (20.0, "T1C"), (20.1, "T2"), (50.0, "T2"),
+     (50.1, "T3")],
+)  # fmt: skip
+def test_t_follows_the_diameter(diameter: float, detail: str) -> None:
+    drawn = draw_stages(np.full(600, diameter), pd.Series(["N0"] * 600), 1)
+    fourth = drawn["t_stage"] == "T4"
+    assert 0 < fourth.mean() < 0.08
+    assert set(drawn.loc[fourth, "t_detail"]) <= {"T4", "T4B", "T4D"}
+    assert set(drawn.loc[~fourth, "t_stage"]) == {detail[:2]}
+    assert set(drawn.loc[~fourth, "t_detail"]) == ({detail, "T1"} if detail[:2] == "T1" else {detail})
+
+
+def test_every_patient_of_a_cohort_has_the_stage_of_the_manual() -> None:
+    truth = draw_truth(Phantom(patients=1500, omics_only=1500, genes=60), 6)
+    patients, diameter = truth.patients, truth.lesions["diameter_mm"]
+    table = manual()
+    nodes = patients["n_stage"].where(patients["n_detail"] != "N1MI", "N1MI")
+    expected = [table[pair] for pair in zip(patients["t_stage"], nodes, strict=True)]
+    assert (patients["stage"] == np.where(patients["m_stage"] == "M1", "STAGE IV", expected)).all()
+    assert {"STAGE IB", "STAGE IIIB", "STAGE IV"} <= set(patients["stage"])
+    for detail, low, high in (("T1B", 5, 10), ("T1C", 10, 20), ("T1", 0, 20), ("T2", 20, 50), ("T3", 50, 99)):
+        sizes = diameter[patients["t_detail"] == detail]
+        assert len(sizes) and sizes.min() > low and sizes.max() <= high
+    assert (patients["n_detail"].str[:2] == patients["n_stage"]).all()
+    assert (patients["t_detail"].str[:2] == patients["t_stage"]).all()
+    assert 0.05 < (patients.loc[patients["n_stage"] == "N1", "n_detail"] == "N1MI").mean() < 0.18
+
+
+def test_lobular_histology_goes_with_the_mutation_as_stated(labels: pd.DataFrame) -> None:
+    for mutated, share in enumerate(LOBULAR_GIVEN_CDH1):
+        found = labels.loc[labels["mut_CDH1"] == mutated, "lobular"].mean()
+        assert found == pytest.approx(share, abs=0.03)
+    assert labels.loc[labels["lobular"] == 1, "mut_CDH1"].mean() == pytest.approx(0.63, abs=0.05)
 
 
 def test_cox_finds_the_stated_hazards(factors: np.ndarray) -> None:

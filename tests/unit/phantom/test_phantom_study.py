@@ -103,8 +103,10 @@ def test_clinical_values_are_the_truth_or_a_code_that_hides_it(folder: Path, tru
         assert 0.7 < known.mean() < 1
         assert ((read[column] == "Positive")[known] == (patients[label] == 1)[known]).all()
     assert {"Equivocal", "[Not Evaluated]"} & set(read["HER2_STATUS"])
-    assert (read["PATH_T_STAGE"].str[:2] == patients["t_stage"]).all()
-    assert (read["PATH_N_STAGE"].str[:2] == patients["n_stage"]).all()
+    for column, label in (("T", "t_detail"), ("N", "n_detail"), ("M", "m_stage")):
+        assert (read[f"PATH_{column}_STAGE"] == patients[label]).all()
+    assert (read["AJCC_PATHOLOGIC_TUMOR_STAGE"] == patients["stage"]).all()
+    assert ((read["ICD_O_3_HISTOLOGY"] == "8520/3") == (patients["lobular"] == 1)).all()
     subtype = read["SUBTYPE"]
     assert 0 < (subtype == "").sum() < 25
     assert (subtype[subtype != ""].str[5:] == patients["pam50"][subtype != ""]).all()
@@ -211,6 +213,31 @@ def test_mutations_are_plausible(truth: Truth) -> None:
     snp = table[table["Variant_Type"] == "SNP"]
     assert (snp["Reference_Allele"] != snp["Tumor_Seq_Allele2"]).all()
     assert (table[table["Hugo_Symbol"] == "TP53"]["Chromosome"] == "17").all()
+
+
+def test_alleles_and_places_are_those_of_a_maf(truth: Truth) -> None:
+    table = mutation_table(truth, SEED)
+    known = table[table["Chromosome"] != ""]
+    unknown = table[table["Chromosome"] == ""]
+    assert len(known) > 100 and len(unknown) > 50
+    assert (unknown[["Start_Position", "End_Position"]] == "").all().all()
+    assert not set(known["Hugo_Symbol"]) & set(unknown["Hugo_Symbol"])
+    for gene, chromosome, first, last in (
+        ("TP53", "17", 7571720, 7590868), ("PIK3CA", "3", 178866311, 178952497), ("CDH1", "16", 68771195, 68869444),
+    ):  # fmt: skip
+        rows = known[known["Hugo_Symbol"] == gene]
+        assert len(rows) and set(rows["Chromosome"]) == {chromosome}
+        assert rows["Start_Position"].astype(int).min() >= first and rows["End_Position"].astype(int).max() <= last
+    for kind, rows in known.groupby("Variant_Type"):
+        extent = rows["End_Position"].astype(int) - rows["Start_Position"].astype(int) + 1
+        size = rows["Reference_Allele"].str.len()
+        assert (extent == (2 if kind == "INS" else size)).all()  # between two bases; the bases that are lost; the base
+    lost = table.loc[table["Variant_Type"] == "DEL", "Reference_Allele"].str.len()
+    gained = table.loc[table["Variant_Type"] == "INS", "Tumor_Seq_Allele2"].str.len()
+    in_frame = table["Variant_Classification"] == "In_Frame_Del"
+    assert in_frame.any() and (lost[in_frame[lost.index]] == 3).all()
+    assert (lost[~in_frame[lost.index]] % 3 != 0).all() and (gained % 3 != 0).all()
+    assert lost.nunique() > 2 and set("".join(table["Reference_Allele"])) == set("ACGT-")
 
 
 def test_few_patients_are_not_sequenced(truth: Truth) -> None:

@@ -232,7 +232,9 @@ def test_marginal_correlations_of_the_table_are_those_of_the_cohort(large: Truth
 def test_associations_state_every_pair_once() -> None:
     table = association_table(7)
     assert not table.duplicated(["parameter", "factor"]).any()
-    assert len(table) == 7 * table["parameter"].nunique()
+    lobular = table.set_index(["parameter", "factor"]).loc["lobular"]
+    assert set(lobular.index) == {*factor_names(7), "mut_CDH1"}
+    assert len(table) == 7 * table["parameter"].nunique() + 1
     assert table["null"].any()
     assert (table.loc[table["null"], ["effect", "marginal"]] == 0).all().all()
     assert table.loc[table["factor"] == "factor_07", "null"].all()
@@ -240,6 +242,17 @@ def test_associations_state_every_pair_once() -> None:
     assert rim["effect"] == 0
     assert rim["marginal"] > 0.2
     assert not rim["null"]
+
+
+def test_lobular_histology_depends_on_the_mutation_alone(large: Truth) -> None:
+    table = large.associations.set_index(["parameter", "factor"]).loc["lobular"]
+    lobular, mutated = large.patients["lobular"].to_numpy(), large.patients["mut_CDH1"].to_numpy()
+    assert np.corrcoef(lobular, mutated)[0, 1] == pytest.approx(table.loc["mut_CDH1", "marginal"], abs=0.06)
+    counts = np.array([[np.sum((lobular == i) & (mutated == j)) for j in (0, 1)] for i in (0, 1)])
+    odds = counts[1, 1] * counts[0, 0] / (counts[1, 0] * counts[0, 1])
+    assert np.log(odds) == pytest.approx(table.loc["mut_CDH1", "effect"], abs=0.4)
+    assert (table.drop("mut_CDH1")["effect"] == 0).all()
+    assert not table.loc["stroma", "null"] and table.loc["vascular", "null"]
 
 
 def test_gene_associations_are_those_of_the_cohort(large: Truth) -> None:
