@@ -21,6 +21,7 @@ with open_job(snakemake) as card:
         rename=(lambda patient: hidden.of("patient", patient)) if hidden else None,
         clinical=Path(job.input.clinical[0]) if job.input.clinical else None,
         scratch=root,
+        expression=cohort.omics.expression if cohort.omics else "auto",
     )
     write_omics(study, Path(job.output.tensor).parent)
     if hidden:

@@ -186,8 +186,11 @@ def _omics(config: Config, name: str, cohort: Cohort, imaged: set[str] | None) -
         yield Check("FAIL", what, "there is no such folder", "Correct `omics.location`")
         return
     clinical = Path(cohort.clinical) if cohort.clinical else None
+    scale = cohort.omics.expression if cohort.omics else "auto"
     try:
-        study = read_any_study(place, drivers=DRIVERS, rename=lambda patient: patient, clinical=clinical)
+        study = read_any_study(
+            place, drivers=DRIVERS, rename=lambda patient: patient, clinical=clinical, expression=scale
+        )
     except DataError as error:
         yield Check("FAIL", what, str(error), "See docs/how-to/own-data.md for the form of the tables")
         return

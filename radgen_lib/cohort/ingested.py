@@ -22,6 +22,7 @@ from radgen_lib.core.errors import data_error
 VIEW = "sagittal"
 # Stored values are relative to the 99.5th percentile of the pre-contrast phase; these become white.
 WHITE = {"mean": 1.0, "max": 2.0}
+LOG_SCALE = "log2(x+1)"
 _CLINICAL = ("er", "pr", "her2", "os_days", "os_event", "age")
 _TEXT = ("stage", "subtype")
 
@@ -59,9 +60,16 @@ def read_ingested(shards: Sequence[Path], omics: Path, *, genes: Sequence[str], 
 
 
 def _expression(omics: Path, genes: Sequence[str], selection: Selection) -> pd.DataFrame:
-    """Expression of the genes on its linear scale (the tensor holds log2(x + 1)), one row a patient."""
+    """Expression of the genes on its linear scale (the tensor holds log2(x+1)), one row a patient."""
     names = pd.read_parquet(omics / "tensor_genes.parquet")["gene"].tolist()
     layers = json.loads((omics / "tensor_omics.json").read_text())
+    scale = json.loads((omics / "tensor_scales.json").read_text())["expression"]
+    if scale != LOG_SCALE:
+        raise data_error(
+            omics / "tensor_scales.json",
+            f"expression is on the scale {scale!r}, and system B needs it linear, or as {LOG_SCALE}",
+            "Give counts, RSEM or TPM instead of ratios or z-scores, or say the scale in omics.expression",
+        )
     where = {gene: position for position, gene in enumerate(names)}
     for gene in genes:
         if gene not in where:

@@ -22,7 +22,8 @@ RUN_FILES = (
 SHARD_TABLES = ("series.parquet", "phases.parquet", "selection.parquet", "masks.parquet")
 SHARD_FILES = (*SHARD_TABLES, "volumes.npy", "masks.npy", "contact_sheets.zip", "nifti", "card.json")
 OMICS_FILES = (
-    "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json", "clinical.parquet",
+    "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json", "tensor_scales.json",
+    "clinical.parquet",
     "mutations.parquet", "mutated.parquet", "decisions.parquet", "quality.parquet", "selection.parquet", "card.json",
 )  # fmt: skip
 ROW_TABLES = ("kaplan_meier", "nearest_pairs", "predictions", "risks")

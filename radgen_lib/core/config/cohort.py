@@ -70,6 +70,10 @@ class Omics(Block):
     ] = "cbioportal"
     study: Annotated[str | None, Field(description="Study of cBioPortal, e.g. brca_tcga_pan_can_atlas_2018")] = None
     location: Annotated[str | None, Field(description="Folder or tarball of `folder`")] = None
+    expression: Annotated[
+        Literal["auto", "linear", "log2"],
+        Field(description="Scale of the expression matrix: found out (the decision is logged), or said"),
+    ] = "auto"
 
 
 class Cohort(Block):

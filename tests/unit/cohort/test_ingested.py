@@ -54,6 +54,7 @@ def write_omics(folder: Path) -> Path:
     tensor[3, 0, 1] = np.nan
     np.save(folder / "tensor.npy", tensor)
     (folder / "tensor_omics.json").write_text(json.dumps(["copy_number", "expression"]))
+    (folder / "tensor_scales.json").write_text(json.dumps({"expression": "log2(x+1)", "copy_number": "log2 ratio"}))
     pd.DataFrame({"gene": ["ESR1", "MYC", "TP53"]}).to_parquet(folder / "tensor_genes.parquet")
     pd.DataFrame({"patient": PATIENTS}).to_parquet(folder / "tensor_patients.parquet")
     clinical = {"patient": PATIENTS[:3], "age": [50.0, np.nan, 61.0], "stage": ["I", None, "II"], "subtype": "LumA"}
@@ -146,3 +147,9 @@ def test_losses_are_counted_by_reason(tmp_path: Path) -> None:
         "share": [0.5, 0.25, 0.5],
     }
     assert losses(ledger[:1], phases[:1]).empty
+
+
+def test_expression_on_another_scale_is_refused(folders: tuple[list[Path], Path]) -> None:
+    (folders[1] / "tensor_scales.json").write_text(json.dumps({"expression": "other"}))
+    with pytest.raises(DataError, match=r"scale 'other'.*omics\.expression"):
+        read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT)

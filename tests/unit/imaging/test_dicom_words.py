@@ -69,10 +69,13 @@ def test_a_row_holds_words_of_the_lists(tmp_path: Path) -> None:
 
 def test_values_that_break_the_standard_are_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The field library warns of such a value and repeats it; conversion is forced by letters beyond ASCII."""
-    image = Series(ramp((1, 8, 8)), tags={"ImageType": "ORIGINAL\\PRIMARY\\HUBER"}).images()[0]
+    tags = {"ImageType": "ORIGINAL\\PRIMARY\\HUBER", "FrameOfReferenceUID": "1.2.99999.1"}
+    image = Series(ramp((1, 8, 8)), tags=tags).images()[0]
     image.SpecificCharacterSet = "ISO_IR 100"
     image.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    content = (tmp_path / "a.dcm").read_bytes().replace(b"HUBER", b"H\xdcBER")
+    content = (
+        (tmp_path / "a.dcm").read_bytes().replace(b"HUBER", b"H\xdcBER").replace(b"1.2.99999.1", b"1.2.H\xdcBER.1")
+    )
     (tmp_path / "a.dcm").write_bytes(content)
     with caplog.at_level(logging.INFO):
         (row,) = read_header(tmp_path / "a.dcm")
