@@ -185,10 +185,10 @@ def _omics(config: Config, name: str, cohort: Cohort, imaged: set[str] | None) -
     if not place.exists():
         yield Check("FAIL", what, "there is no such folder", "Correct `omics.location`")
         return
-    options = {"expression": cohort.omics.expression} if cohort.omics else {}
     clinical = Path(cohort.clinical) if cohort.clinical else None
+    said = cohort.omics.expression if cohort.omics else "auto"
     try:
-        study = read_any_study(place, drivers=DRIVERS, rename=lambda name: name, clinical=clinical, **options)
+        study = read_any_study(place, drivers=DRIVERS, rename=str, clinical=clinical, expression=said)
     except DataError as error:
         yield Check("FAIL", what, str(error), "See docs/how-to/own-data.md for the form of the tables")
         return
