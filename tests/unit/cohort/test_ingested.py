@@ -153,3 +153,12 @@ def test_expression_on_another_scale_is_refused(folders: tuple[list[Path], Path]
     (folders[1] / "tensor_scales.json").write_text(json.dumps({"expression": "other"}))
     with pytest.raises(DataError, match=r"scale 'other'.*omics\.expression"):
         read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT)
+
+
+def test_every_volume_can_be_an_image_and_says_its_phase(folders: tuple[list[Path], Path], tmp_path: Path) -> None:
+    imaging = Imaging(source="folder", location="here", phases="all")
+    cohort = read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT.model_copy(update={"imaging": imaging}))
+    notes = cohort.series.set_index("series")["note"]
+    assert notes[f"{PATIENTS[0]}/1/pre"] == "study 1, pre, mean projection"
+    assert notes[f"{PATIENTS[0]}/2/post1"].endswith("scaled by itself: no pre-contrast phase")
+    assert len(notes) == 3
