@@ -119,14 +119,6 @@ rule splits:
     params:
         seed=CONFIG.seed,
         splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
-        by_patient=sorted(
-            {
-                design
-                for block in CONFIG.cpdm.protocols.values()
-                if block.split_unit == "patient"
-                for design in block.designs
-            }
-        ),
         tasks=[*CPDM["prediction"]["tasks"], "survival", "survival_subgroup"],
         code=code_digest("radgen_lib.cohort.splits"),
     script:
