@@ -106,3 +106,26 @@ rule fetch_images:
         code=code_digest("radgen_lib.sources.imaging_source"),
     script:
         "../workflow_scripts/fetch_images.py"
+
+
+rule system_c_flow:
+    """Who of the MR patients is left for system C, step by step, from the public index (PROTOCOLS 1.1)."""
+    output:
+        flow=update(f"{R}/{{cohort}}/imaging/system_c_flow.csv"),
+    log:
+        "logs/system_c_flow/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/system_c_flow/{cohort}.tsv"
+    wildcard_constraints:
+        cohort="|".join(filter(LAYOUT.has_system_c_flow, CONFIG.cohorts)) or "(?!)",
+    conda:
+        "../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
+        code=code_digest("radgen_lib.sources.imaging_source"),
+    script:
+        "../workflow_scripts/system_c_flow.py"

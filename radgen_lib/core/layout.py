@@ -11,6 +11,7 @@ from radgen_lib.core.digest import code_digest
 from radgen_lib.core.errors import ConfigError
 from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
 
+SYSTEM_C = ("idc", "tcga_brca", "dynamic")
 DUKE = "duke_breast_cancer_mri"
 PAPER_SERIES = "btf_features"
 DRIVERS = ("TP53", "PIK3CA", "CDH1")
@@ -141,8 +142,7 @@ class Layout:
 
     def phantom_disk_mb(self, cohort: str) -> int:
         """Disk that one shard of a phantom's images takes: two bytes a voxel and 2 kB of header a slice, half spare."""
-        phantom = self.config.cohorts[cohort].phantom
-        if phantom is None:
+        if (phantom := self.config.cohorts[cohort].phantom) is None:
             return 0
         slices, rows, columns = phantom.shape
         phases = (phantom.post_phases + 3) * (1 + phantom.second_study_share)
@@ -156,7 +156,14 @@ class Layout:
         shards = [file for name in SHARD_FILES for file in self.shard_files(cohort, name)]
         tables = [*self.omics_files(cohort), *self.clinical_files(cohort)]
         losses = f"{self.config.results}/{cohort}/imaging/losses.csv"
+        if self.has_system_c_flow(cohort):
+            tables.append(f"{self.config.results}/{cohort}/imaging/system_c_flow.csv")
         return [*self.ledgers(cohort), *shards, *tables, self.data_page(cohort), losses]
+
+    def has_system_c_flow(self, cohort: str) -> bool:
+        """Whether the cohort is the dynamic series of TCGA-BRCA in the public index, from which system C drew."""
+        imaging = self.config.cohorts[cohort].imaging
+        return imaging is not None and (imaging.source, imaging.collection, imaging.series) == SYSTEM_C
 
     def has_duke_tables(self, cohort: str) -> bool:
         """Whether the cohort brings clinical features and lesion boxes in the form of the Duke collection."""
