@@ -35,7 +35,8 @@ wildcard_constraints:
     source="|".join(SOURCES),
 
 
-# Parsing the library takes a second, in every job too; what was read is kept by the bytes of its files.
+# Parsing the library takes a second or more of every call (of every job on a cluster, not of local ones); what was
+# read is kept by the bytes of its files.
 CODE_READ = Path(".snakemake/radgen-code.json")
 recall_sources(CODE_READ)
 CODE = {
