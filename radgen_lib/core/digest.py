@@ -52,8 +52,8 @@ def _imported(node: ast.AST) -> list[str]:
 def read_source(path: Path) -> _Source:
     """Digest of one Python file's syntax tree, and the modules of radgen it imports, at its top or inside functions.
 
-    Comments, docstrings and formatting do not count. Every ``snakemake`` call, and every job on a cluster, reads all files
-    of the library: one parse and one walk give both, and :func:`keep_sources` keeps what was found
+    Comments, docstrings and formatting do not count. Every ``snakemake`` call, and every job on a cluster, reads
+    all files of the library: one parse and one walk give both, and :func:`keep_sources` keeps what was found
     for the next process, by the bytes of the file.
     """
     content = path.read_bytes()
