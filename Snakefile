@@ -4,6 +4,7 @@ Targets: a cohort (`phantom`, `tcga_brca_released`, `tcga_brca`, `duke`), a syst
 target, the cohorts of `run:`.
 """
 
+import gc
 import sys
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
+gc.freeze()
+gc.set_threshold(
+    200_000, 50, 50
+)  # a plan is a million small objects that all stay: walking them took a sixth of it
 
 from radgen_lib.core.config.load import as_tree, resolve
-from radgen_lib.core.digest import keep_sources
 from radgen_lib.core.errors import RadgenError
 from radgen_lib.core.layout import Layout
 from radgen_lib.generators.base import check_generators
@@ -48,23 +52,20 @@ include: "rules/audit.smk"
 include: "rules/reporting.smk"
 
 
-keep_sources(CODE_READ)
-
-
 rule all:
     default_target: True
     input:
-        [file for cohort in CONFIG.run for file in LAYOUT.everything(cohort)],
+        lambda w: [file for cohort in CONFIG.run for file in LAYOUT.everything(cohort)],
 
 
 rule paper_tables:
     input:
-        [table for cohort in CONFIG.run for table in LAYOUT.tables(cohort)],
+        lambda w: [table for cohort in CONFIG.run for table in LAYOUT.tables(cohort)],
 
 
 rule cpdm:
     input:
-        [file for cohort in CONFIG.run for file in LAYOUT.analysed(cohort)],
+        lambda w: [file for cohort in CONFIG.run for file in LAYOUT.analysed(cohort)],
 
 
 for name in CONFIG.cohorts:
@@ -73,4 +74,4 @@ for name in CONFIG.cohorts:
         name:
             name
         input:
-            LAYOUT.everything(name),
+            lambda w, cohort=name: LAYOUT.everything(cohort),

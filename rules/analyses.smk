@@ -47,7 +47,7 @@ rule fidelity:
         protocol=lambda w: CPDM["protocols"][w.protocol],
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
         draws=CPDM["prediction"]["bootstrap"],
-        code=code_digest("radgen_lib.analyses.fidelity"),
+        code=digest_of("radgen_lib.analyses.fidelity"),
     script:
         "../workflow_scripts/fidelity.py"
 
@@ -77,7 +77,7 @@ rule prediction:
         protocol=lambda w: CPDM["protocols"][w.protocol],
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
         prediction=CPDM["prediction"],
-        code=code_digest("radgen_lib.analyses.prediction"),
+        code=digest_of("radgen_lib.analyses.prediction"),
     script:
         "../workflow_scripts/prediction.py"
 
@@ -114,6 +114,6 @@ rule reference:
         seed=CONFIG.seed,
         protocols=CPDM["protocols"],
         runs=lambda w: {p: LAYOUT.run_names(w.cohort, p) for p in CONFIG.cpdm.protocols},
-        code=code_digest("radgen_lib.analyses.reference_rows"),
+        code=digest_of("radgen_lib.analyses.reference_rows"),
     script:
         "../workflow_scripts/reference.py"

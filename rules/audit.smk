@@ -32,7 +32,7 @@ rule adherence:
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
         permutations=CPDM["adherence"]["permutations"],
         draws=CPDM["prediction"]["bootstrap"],
-        code=code_digest("radgen_lib.audit.adherence"),
+        code=digest_of("radgen_lib.audit.adherence"),
     script:
         "../workflow_scripts/adherence.py"
 
@@ -63,7 +63,7 @@ rule memorisation:
         protocol=lambda w: CPDM["protocols"][w.protocol],
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
         draws=CPDM["prediction"]["bootstrap"],
-        code=code_digest("radgen_lib.audit.memorisation"),
+        code=digest_of("radgen_lib.audit.memorisation"),
     script:
         "../workflow_scripts/memorisation.py"
 
@@ -94,7 +94,7 @@ rule leakage:
         seed=CONFIG.seed,
         protocol=lambda w: CPDM["protocols"][w.protocol],
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
-        code=code_digest("radgen_lib.audit.leakage"),
+        code=digest_of("radgen_lib.audit.leakage"),
     script:
         "../workflow_scripts/leakage.py"
 
@@ -121,6 +121,6 @@ rule leakage_ablation:
     params:
         seed=CONFIG.seed,
         draws=CPDM["prediction"]["bootstrap"],
-        code=code_digest("radgen_lib.analyses.leakage_ablation"),
+        code=digest_of("radgen_lib.analyses.leakage_ablation"),
     script:
         "../workflow_scripts/leakage_ablation.py"

@@ -54,7 +54,7 @@ rule cohort_tables:
         max_excluded_share=lambda wildcards: CONFIG.cohorts[
             wildcards.cohort
         ].max_excluded_share,
-        code=code_digest("radgen_lib.cohort.released"),
+        code=digest_of("radgen_lib.cohort.released"),
     script:
         "../workflow_scripts/cohort_tables.py"
 
@@ -92,7 +92,7 @@ rule cohort_from_ingestion:
         seed=CONFIG.seed,
         genes=CPDM["genes"],
         cohort=lambda w: TREE["cohorts"][w.cohort],
-        code=code_digest("radgen_lib.cohort.ingested"),
+        code=digest_of("radgen_lib.cohort.ingested"),
     script:
         "../workflow_scripts/cohort_from_ingestion.py"
 
@@ -120,6 +120,6 @@ rule splits:
         seed=CONFIG.seed,
         splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
         tasks=[*CPDM["prediction"]["tasks"], "survival", "survival_subgroup"],
-        code=code_digest("radgen_lib.cohort.splits"),
+        code=digest_of("radgen_lib.cohort.splits"),
     script:
         "../workflow_scripts/splits.py"

@@ -4,9 +4,10 @@ Needs: CONFIG, SOURCES, TREE and LAYOUT of the Snakefile.
 Makes: no file; folders, cohorts by kind, constraints of wildcards, and what is known of the library's code.
 """
 
+import atexit
 from pathlib import Path
 
-from radgen_lib.core.digest import code_digest, recall_sources
+from radgen_lib.core.digest import code_digest, keep_sources, recall_sources
 from radgen_lib.core.layout import (
     COHORT_FILES,
     DRIVERS,
@@ -35,12 +36,13 @@ wildcard_constraints:
     source="|".join(SOURCES),
 
 
-# Parsing the library takes a second or more of every call (of every job on a cluster, not of local ones); what was
-# read is kept by the bytes of its files.
+# Parsing the library takes a second of every call (of every job on a cluster, not of local ones): only what a job in
+# the plan runs is read, and what was read is kept for the next call by the bytes of its files.
 CODE_READ = Path(".snakemake/radgen-code.json")
 recall_sources(CODE_READ)
-CODE = {
-    (name, stage): LAYOUT.generator_digest(name, stage)
-    for name in CONFIG.cpdm.generators
-    for stage in ("training", "sampling")
-}
+atexit.register(keep_sources, CODE_READ)
+
+
+def digest_of(*modules: str, files: tuple[str, ...] = ()):
+    """Param of a rule: the digest of its code, found when a job of the rule is planned."""
+    return lambda wildcards: code_digest(*modules, files=files)

@@ -39,7 +39,7 @@ rule train_generator:
         scaling=lambda w: CPDM["protocols"][w.protocol]["condition_scaling"],
         deterministic=CONFIG.deterministic,
         preset=CONFIG.preset,
-        code=lambda w: CODE[w.generator, "training"],
+        code=lambda w: LAYOUT.generator_digest(w.generator, "training"),
     script:
         "../workflow_scripts/train_generator.py"
 
@@ -76,7 +76,7 @@ rule sample_images:
         sampling=CPDM["sampling"],
         primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,
         class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
-        code=lambda w: CODE[w.generator, "sampling"],
+        code=lambda w: LAYOUT.generator_digest(w.generator, "sampling"),
     script:
         "../workflow_scripts/sample_images.py"
 
@@ -107,7 +107,7 @@ rule sample_features:
         preprocessing=lambda w: CPDM["protocols"][w.protocol]["encoder_preprocessing"],
         encoders=CPDM["encoders"],
         weights=CPDM["weights"],
-        code=code_digest("radgen_lib.analyses.features"),
+        code=digest_of("radgen_lib.analyses.features"),
     script:
         "../workflow_scripts/sample_features.py"
 
@@ -138,6 +138,6 @@ rule real_features:
         preprocessing=lambda w: CPDM["protocols"][w.protocol]["encoder_preprocessing"],
         encoders=CPDM["encoders"],
         weights=CPDM["weights"],
-        code=code_digest("radgen_lib.analyses.features"),
+        code=digest_of("radgen_lib.analyses.features"),
     script:
         "../workflow_scripts/sample_features.py"

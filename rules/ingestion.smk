@@ -34,7 +34,7 @@ rule read_images:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
-        code=code_digest("radgen_lib.imaging.ingest"),
+        code=digest_of("radgen_lib.imaging.ingest"),
     script:
         "../workflow_scripts/read_images.py"
 
@@ -67,9 +67,7 @@ rule data_page:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         config=TREE,
-        code=code_digest(
-            "radgen_lib.reporting.data_page", files=("reporting/templates",)
-        ),
+        code=digest_of("radgen_lib.reporting.data_page", files=("reporting/templates",)),
     script:
         "../workflow_scripts/data_page.py"
 
@@ -94,6 +92,6 @@ rule losses:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         max_excluded_share=lambda w: CONFIG.cohorts[w.cohort].max_excluded_share,
-        code=code_digest("radgen_lib.cohort.ingested"),
+        code=digest_of("radgen_lib.cohort.ingested"),
     script:
         "../workflow_scripts/losses.py"

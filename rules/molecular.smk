@@ -31,7 +31,7 @@ rule read_omics:
     params:
         drivers=list(DRIVERS),
         cohort=lambda w: TREE["cohorts"][w.cohort],
-        code=code_digest(
+        code=digest_of(
             "radgen_lib.omics.study.local",
             "radgen_lib.omics.study.write",
             "radgen_lib.imaging.pseudonyms",
@@ -63,6 +63,6 @@ rule clinical_tables:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         whole=lambda w: w.cohort not in PHANTOMS,
-        code=code_digest("radgen_lib.sources.reference.duke"),
+        code=digest_of("radgen_lib.sources.reference.duke"),
     script:
         "../workflow_scripts/clinical_tables.py"

@@ -44,7 +44,7 @@ rule tables:
     params:
         seed=CONFIG.seed,
         config=TREE,
-        code=code_digest(
+        code=digest_of(
             "radgen_lib.reporting.tables",
             "radgen_lib.reporting.gather",
             files=("reporting/data",),
@@ -96,7 +96,7 @@ rule figures:
         seed=CONFIG.seed,
         config=TREE,
         runs=lambda w: {p: LAYOUT.run_names(w.cohort, p) for p in PROTOCOLS},
-        code=code_digest("radgen_lib.reporting.assemble"),
+        code=digest_of("radgen_lib.reporting.assemble"),
     script:
         "../workflow_scripts/figures.py"
 
@@ -131,6 +131,6 @@ rule page:
     params:
         seed=CONFIG.seed,
         config=TREE,
-        code=code_digest("radgen_lib.reporting.page", files=("reporting/templates",)),
+        code=digest_of("radgen_lib.reporting.page", files=("reporting/templates",)),
     script:
         "../workflow_scripts/page.py"

@@ -51,7 +51,7 @@ rule phantom_tables:
     params:
         seed=CONFIG.seed,
         phantom=lambda w: TREE["cohorts"][w.cohort]["phantom"],
-        code=code_digest("radgen_lib.sources.phantom.write"),
+        code=digest_of("radgen_lib.sources.phantom.write"),
     script:
         "../workflow_scripts/phantom_tables.py"
 
@@ -77,7 +77,7 @@ rule phantom_images:
         seed=CONFIG.seed,
         phantom=lambda w: TREE["cohorts"][w.cohort]["phantom"],
         shards=lambda w: len(LAYOUT.shards(w.cohort)),
-        code=code_digest("radgen_lib.sources.phantom.write"),
+        code=digest_of("radgen_lib.sources.phantom.write"),
     script:
         "../workflow_scripts/phantom_images.py"
 
@@ -103,7 +103,7 @@ rule fetch_images:
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
-        code=code_digest("radgen_lib.sources.imaging_source"),
+        code=digest_of("radgen_lib.sources.imaging_source"),
     script:
         "../workflow_scripts/fetch_images.py"
 
@@ -126,6 +126,6 @@ rule system_c_flow:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
-        code=code_digest("radgen_lib.sources.imaging_source"),
+        code=digest_of("radgen_lib.sources.imaging_source"),
     script:
         "../workflow_scripts/system_c_flow.py"

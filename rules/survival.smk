@@ -34,7 +34,7 @@ rule survival:
         draws=CPDM["prediction"]["bootstrap"],
         holdouts=CPDM["prediction"]["holdout_seeds"],
         permutations=CPDM["adherence"]["permutations"],
-        code=code_digest("radgen_lib.analyses.survival", "radgen_lib.analyses.clusters"),
+        code=digest_of("radgen_lib.analyses.survival", "radgen_lib.analyses.clusters"),
     script:
         "../workflow_scripts/survival.py"
 
@@ -63,6 +63,6 @@ rule survival_search:
         protocol=lambda w: CPDM["protocols"][w.protocol],
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
         survival=CPDM["survival"],
-        code=code_digest("radgen_lib.analyses.survival_search"),
+        code=digest_of("radgen_lib.analyses.survival_search"),
     script:
         "../workflow_scripts/survival_search.py"
