@@ -6,6 +6,7 @@ from radgen_lib.core.config.cohort import Splits
 from radgen_lib.core.config.model import Config
 
 PUBLISHED_FOLDS = 15
+PREDICTION_FOLD = "cv{}-{}"  # repeat, fold: of all patients of a tensor
 
 
 def fold_names(design: str, splits: Splits) -> list[str]:
@@ -40,6 +41,15 @@ def synthetic_folds(folds: list[str], repeats: int) -> list[str]:
     """Folds whose generators draw images of patients without MRI: the published split, ``full``, first repeats."""
     first = tuple(f"r{r}f" for r in range(repeats))
     return [fold for fold in folds if fold in ("split", "full") or fold.startswith(first)]
+
+
+def factor_folds(config: Config, cohort: str) -> list[str]:
+    """Folds that the omics are factorised in: those of the generators, then those of predictions from factors."""
+    splits, block = config.cohorts[cohort].splits, config.factors
+    used = {design for p in config.cpdm.protocols.values() if "factors" in p.conditions for design in p.designs}
+    designs = [design for design in ("grouped", "site", "full") if design in used or design == "full"]
+    folds = [fold for design in designs for fold in fold_names(design, splits)]
+    return folds + [PREDICTION_FOLD.format(r, f) for r in range(block.repeats) for f in range(block.folds)]
 
 
 def generator_options(config: Config, protocol: str, generator: str) -> dict[str, object]:

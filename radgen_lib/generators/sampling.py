@@ -13,6 +13,7 @@ from radgen_lib.core.errors import DataError
 from radgen_lib.core.progress import Progress
 from radgen_lib.core.seeds import derive_seed, make_rng
 from radgen_lib.generators.store import FittedGenerator
+from radgen_lib.omics.conditions import of_fold
 
 COLUMNS = ["fold", "kind", "patient", "condition_patient", "draw", "factor", "shift", "seed"]
 SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -118,18 +119,21 @@ def draw_samples(
     Patients without the condition drop out of the plan (they are rows of the selection table already). The generator
     is a deterministic function of condition and seed, so repeated rows are drawn once.
     """
-    plan = plan[plan["condition_patient"].isin(conditions["patient"])].reset_index(drop=True)
-    table = conditions.set_index("patient")
+    given = {str(fold): of_fold(conditions, str(fold)) for fold in plan["fold"].unique()}
+    parts = [
+        rows[rows["condition_patient"].isin(given[str(f)]["patient"])] for f, rows in plan.groupby("fold", sort=False)
+    ]
+    plan = pd.concat([plan.iloc[:0], *parts], ignore_index=True)
     size = next(iter(fitted.values())).generator.image_size
     images = np.empty((len(plan), size, size), dtype=np.float16)
     progress = Progress(what, len(plan))
     for fold, rows in plan.groupby("fold", sort=False):
-        one = fitted[str(fold)]
-        raw = table.loc[rows["condition_patient"], list(one.names)].to_numpy(dtype=float)
+        one, own = fitted[str(fold)], given[str(fold)]
+        raw = own.set_index("patient").loc[rows["condition_patient"], list(one.names)].to_numpy(dtype=float)
         scaled = one.scaler.transform(raw)
         if (rows["shift"] != 0).any():
             scaled = scaled + rows["shift"].to_numpy(np.float32)[:, None] * first_direction(
-                one, conditions, trained_on[str(fold)]
+                one, own, trained_on[str(fold)]
             )
         seeds = rows["seed"].tolist()
         for start in range(0, len(rows), BATCH):

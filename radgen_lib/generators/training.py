@@ -16,7 +16,7 @@ from radgen_lib.core.errors import DataError
 from radgen_lib.core.seeds import derive_seed
 from radgen_lib.generators.base import FitContext, TrainingData, accepted_options, build_generator
 from radgen_lib.generators.store import FittedGenerator
-from radgen_lib.omics.conditions import ConditionScaler, Method
+from radgen_lib.omics.conditions import ConditionScaler, Method, of_fold
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def train_folds(
     fitted: dict[str, FittedGenerator] = {}
     figures: list[dict[str, Any]] = []
     for fold in folds:
-        rows = training_images(splits, fold, series, conditions)
+        given = of_fold(conditions, fold)
+        rows = training_images(splits, fold, series, given)
         if rows.empty:
             raise DataError(
                 f"fold {fold}: no training image has the condition {recipe.condition}. Check the split file"
@@ -108,8 +109,8 @@ def train_folds(
         logging.getLogger("radgen").info(
             "fold %s: %d images of %d patients", fold, len(rows), rows["patient"].nunique()
         )
-        told = _for_fold(context, recipe, fold, rows, partial(_note, figures, fold))
-        fitted[fold] = train_fold(recipe, images, rows, conditions, told)
+        told = _for_fold(context, recipe, fold, (rows, given), partial(_note, figures, fold))
+        fitted[fold] = train_fold(recipe, images, rows, given, told)
     return fitted, pd.DataFrame(figures, columns=_columns(figures))
 
 
@@ -122,10 +123,17 @@ def _columns(figures: list[dict[str, Any]]) -> list[str]:
 
 
 def _for_fold(
-    context: FitContext, recipe: Recipe, fold: str, rows: pd.DataFrame, record: Callable[[dict[str, float]], None]
+    context: FitContext,
+    recipe: Recipe,
+    fold: str,
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    record: Callable[[dict[str, float]], None],
 ) -> FitContext:
+    rows, given = tables
+    values = pd.util.hash_pandas_object(given[given["patient"].isin(rows["patient"])], index=False).tolist()
     seed = derive_seed(context.seed, recipe.class_path, recipe.condition, fold)
-    key = value_digest([recipe.class_path, recipe.accepted(), recipe.scaling, rows["image_index"].tolist(), seed])
+    images = rows["image_index"].tolist()
+    key = value_digest([recipe.class_path, recipe.accepted(), recipe.scaling, images, values, seed])
     place = f"{fold}-{key}"
     resume, board = context.resume, context.tensorboard
     return replace(

@@ -15,6 +15,7 @@ from radgen_lib.cohort.tables import near_names
 from radgen_lib.core.errors import data_error
 
 Method = Literal["per_patient_minmax", "cohort_zscore"]
+PER_FOLD = "factors"  # a condition that is itself fitted, so that each fold has its own table
 CONDITION_TABLES = {"genes15": "genes15.parquet", "factors17": "factors17.parquet"}
 
 
@@ -24,6 +25,21 @@ def read_condition(folder: Path, condition: str) -> pd.DataFrame:
     if not path.is_file():
         raise data_error(path, "is not there", "Run the cohort rule first")
     return pd.read_parquet(path).set_index("patient")
+
+
+def of_fold(conditions: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """Rows of ``conditions`` that hold for ``fold``: all of them, or, where the table has a column fold, the fold's.
+
+    A factorisation finds as many components as the fold's training patients show: columns without any value go.
+    Raises DataError for a fold that the table lacks.
+    """
+    if "fold" not in conditions.columns:
+        return conditions
+    rows = conditions[conditions["fold"] == fold]
+    if rows.empty:
+        there = ", ".join(map(str, sorted(conditions["fold"].unique())[:9]))
+        raise data_error("conditions", f"no fold {fold!r} (there are {there})", "Make the factors again")
+    return rows.drop(columns="fold").dropna(axis=1, how="all").reset_index(drop=True)
 
 
 def condition_values(

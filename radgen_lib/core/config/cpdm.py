@@ -16,7 +16,7 @@ Task = Literal["er", "subgroup", "mut_TP53", "mut_PIK3CA", "mut_CDH1"]
 Classifier = Literal["xgboost", "logistic", "lasso", "random_forest", "svm"]
 Extractor = Literal["radiomics", "vgg16", "resnet50", "inception", "radimagenet"]
 Design = Literal["published_split", "published_folds", "grouped", "site", "full"]
-Condition = Literal["genes15", "factors17"]
+Condition = Literal["genes15", "factors17", "factors"]
 
 
 class GeneratorBlock(Block):
@@ -34,6 +34,9 @@ class Protocol(Block):
     designs: Annotated[list[Design], Field(min_length=1, description="Splits that generators are trained on")]
     conditions: Annotated[list[Condition], Field(min_length=1, description="What images are conditioned on")]
     generators: Annotated[list[str], Field(min_length=1, description="Names of blocks under `generators`")]
+    on_factors: Annotated[
+        list[str], Field(description="Those of them that are trained on condition `factors` (one fit a fold) too")
+    ] = []
     primary: Annotated[str, Field(description="Generator of the shuffled-condition arm and the headline rows")]
     split_unit: Annotated[
         Literal["image", "patient"],
@@ -89,9 +92,9 @@ AS_PUBLISHED = Protocol(
     test_on=["synthetic"], batch_size=6, memorisation_audit=True,
 )  # fmt: skip
 RIGOROUS = Protocol(
-    designs=["grouped", "site", "full"], conditions=["genes15"],
+    designs=["grouped", "site", "full"], conditions=["genes15", "factors"],
     generators=["cpdm", "edm", "vae", "pca_ridge", "nearest", "mean", "untrained", "noise"],
-    primary="edm", split_unit="patient", frechet_headline="kid", condition_scaling="cohort_zscore",
+    on_factors=["edm", "pca_ridge", "nearest"], primary="edm", split_unit="patient", frechet_headline="kid", condition_scaling="cohort_zscore",
     start_noise="standard", clamp_images=True, radiomics_binning="count32", encoder_preprocessing="per_network",
     fit_scope="train", evaluation="nested_cv", threshold_from="train", survival_selection="prespecified",
     survival_components=2, circular_labels="flag", test_on=["real", "synthetic"], batch_size=6,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from radgen_lib.core.config.base import Block
 from radgen_lib.core.config.cohort import Cohort
 from radgen_lib.core.config.cpdm import Cpdm
+from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.config.presets import PRESETS
 from radgen_lib.core.config.shipped import shipped_cohorts
 
@@ -45,6 +46,7 @@ class Config(Block):
         bool, Field(description="Same bytes on a GPU too: no compile, no mixed precision (a CPU always gives the same)")
     ] = True
     cohorts: Annotated[dict[str, Cohort], Field(min_length=1, description="Cohorts by name")] = shipped_cohorts()
+    factors: Annotated[Factors, Field(description="Bayesian tensor factorisation of the omics")] = Factors()
     cpdm: Annotated[Cpdm, Field(description="System B")] = Cpdm()
     presets: Annotated[
         dict[str, dict[str, Any]], Field(description="Values laid over the ones above, by preset name")

@@ -1,0 +1,93 @@
+"""Where the factors of the omics lie: paths below R/{cohort}/factors/, from the configuration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from radgen_lib.core.config.model import Config
+from radgen_lib.core.plan import chunks, factor_folds
+
+TENSOR_FILES = (
+    "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json",
+    "decisions.parquet", "selection.parquet", "card.json",
+)  # fmt: skip
+FIT_FILES = ("factors.parquet", "loadings.parquet", "fits.parquet", "traces.parquet")
+GATHERED = (*FIT_FILES, "conditions.parquet")
+RESULTS = ("stability", "comparison", "genes", "enrichment", "associations")
+FACTOR_TABLES = ("F.FIT", "F.CMP", "F.ASSOC", "F.SETS", "F.GENES", "F.STAB")
+FACTOR_FIGURES = (
+    "factor_loadings.svg", "factor_stability.svg", "factor_traces.svg", "factor_calibration.svg",
+    "factor_comparison.svg", "factor_associations.svg",
+)  # fmt: skip
+RELEASED_TENSOR = ("tcga2012_chr17", "tcga2012_chr21")
+GENE_SETS = "kegg_gene_sets"
+
+
+@dataclass(frozen=True)
+class FactorLayout:
+    """Paths of the factorisation under one configuration."""
+
+    config: Config
+
+    def applies(self, cohort: str) -> bool:
+        """Whether the cohort has several omics: what the portal gave, or the public tensor of a released cohort."""
+        block = self.config.cohorts[cohort]
+        return block.kind == "released" or block.omics is not None
+
+    def base(self, cohort: str) -> str:
+        """Folder of all that is below."""
+        return f"{self.config.results}/{cohort}/factors"
+
+    def jobs(self, cohort: str) -> dict[str, list[str]]:
+        """Job name -> the folds it fits."""
+        return chunks(factor_folds(self.config, cohort), self.config.factors.folds_per_job)
+
+    def sources(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
+        """Files that the tensor is built from."""
+        if self.config.cohorts[cohort].kind == "released":
+            return [f"{self.config.downloads}/{name}/{filenames[name]}" for name in RELEASED_TENSOR]
+        names = ("tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json")
+        return [f"{self.config.results}/{cohort}/omics/{name}" for name in (*names, "tensor_scales.json")]
+
+    def gene_sets(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
+        """File of gene sets for the enrichment; a phantom brings its own."""
+        if self.config.cohorts[cohort].phantom is not None:
+            return [f"{self.config.downloads}/{cohort}/tables"]
+        return [f"{self.config.downloads}/{GENE_SETS}/{filenames[GENE_SETS]}"]
+
+    def fits(self, cohort: str, name: str) -> list[str]:
+        """File ``name`` of every fitting job."""
+        return [f"{self.base(cohort)}/rigorous/jobs/{job}/{name}" for job in self.jobs(cohort)]
+
+    def conditions(self, cohort: str) -> str:
+        """Factors of each fold as a table that generators are conditioned on."""
+        return f"{self.base(cohort)}/rigorous/conditions.parquet"
+
+    def tables(self, cohort: str) -> list[str]:
+        """The CSV of every table."""
+        if not self.applies(cohort):
+            return []
+        return [f"{self.config.results}/{cohort}/tables/{name}.csv" for name in FACTOR_TABLES]
+
+    def figures(self, cohort: str) -> list[str]:
+        """Every figure, as a file of its own."""
+        if not self.applies(cohort):
+            return []
+        return [f"{self.config.results}/{cohort}/figures/{name}" for name in FACTOR_FIGURES]
+
+    def page(self, cohort: str) -> str:
+        """The page a person reads."""
+        return f"{self.config.results}/{cohort}/report/factors.html"
+
+    def everything(self, cohort: str) -> list[str]:
+        """Every file that the factorisation makes; none of a cohort without omics."""
+        if not self.applies(cohort):
+            return []
+        base = self.base(cohort)
+        files = [f"{base}/{name}" for name in (*TENSOR_FILES, "splits.parquet", "splits.card.json")]
+        files += [f for name in (*FIT_FILES, "card.json", "models") for f in self.fits(cohort, name)]
+        files += [f"{base}/rigorous/{name}" for name in (*GATHERED, "card.json")]
+        files += [f"{base}/as_published/{name}" for name in ("factors.parquet", "fits.parquet", "card.json")]
+        files += [f"{base}/{name}{end}" for name in RESULTS for end in (".parquet", ".card.json")]
+        return [*files, *self.tables(cohort), *self.figures(cohort), self.page(cohort)]
