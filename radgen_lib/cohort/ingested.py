@@ -14,7 +14,7 @@ from radgen_lib.cohort.ids import site_of
 from radgen_lib.cohort.images import SERIES_COLUMNS
 from radgen_lib.cohort.released import ReleasedCohort
 from radgen_lib.cohort.schema import PATIENT_COLUMNS, check_patients
-from radgen_lib.cohort.selection import Selection
+from radgen_lib.cohort.selection import REFUSED, UNREADABLE, Selection, check_lost
 from radgen_lib.cohort.tables import near_names
 from radgen_lib.core.config.cohort import Cohort
 from radgen_lib.core.errors import data_error
@@ -108,29 +108,23 @@ def losses(ledger: pd.DataFrame, phases: pd.DataFrame) -> pd.DataFrame:
 
 def check_fetched(ledger: pd.DataFrame, allowed: float, path: Path) -> None:
     """Raise DataError when a larger share than ``allowed`` of the series of a ledger did not come whole."""
-    lost = ledger[ledger["status"] != "ok"]
-    if len(ledger) and len(lost) / len(ledger) > allowed:
-        common = lost["reason"].value_counts().index[0]
-        raise data_error(
-            path,
-            f"{len(lost)} of {len(ledger)} series ({len(lost) / len(ledger):.0%}) did not come whole, more than "
-            f"max_excluded_share = {allowed:g}; most frequent reason: {common}",
-            "Fetch again (delete the ledger), or raise cohorts.*.max_excluded_share if the loss is meant",
-        )
+    reasons = ledger.loc[ledger["status"] != "ok", "reason"]
+    action = "Fetch again (delete the ledger)"
+    check_lost(reasons, len(ledger), allowed, path, what="series", how="did not come whole", action=action)
 
 
 def check_share(phases: pd.DataFrame, allowed: float, path: Path) -> None:
-    """Raise DataError when a larger share than ``allowed`` of the contrast phases (pre, post) cannot be used."""
-    usable = phases[phases["phase"].str.fullmatch(r"pre|post\d+")]
-    lost = usable[~usable["kept"].astype(bool)]
-    if len(usable) and len(lost) / len(usable) > allowed:
-        common = lost["reason"].value_counts().index[0]
-        raise data_error(
-            path,
-            f"{len(lost)} of {len(usable)} phases ({len(lost) / len(usable):.0%}) cannot be used, more than "
-            f"max_excluded_share = {allowed:g}; most frequent reason: {common}",
-            "Repair the files, or raise cohorts.*.max_excluded_share if the loss is meant",
-        )
+    """Raise DataError when a larger share than ``allowed`` of the contrast phases (pre, post) cannot be used.
+
+    A series of which no header can be read counts as one: it may have been any. Where other phases are kept too
+    (``imaging.phases: all``), they count, and those whose images were refused.
+    """
+    contrast, kept = phases["phase"].str.fullmatch(rf"pre|post\d+|{UNREADABLE}"), phases["kept"].astype(bool)
+    if (kept & ~contrast).any():
+        contrast |= kept | phases["reason"].str.contains(REFUSED, regex=False)
+    usable = phases[contrast]
+    reasons = usable.loc[~usable["kept"].astype(bool), "reason"]
+    check_lost(reasons, len(usable), allowed, path, what="phases")
 
 
 def _choose(phases: pd.DataFrame, conditioned: frozenset[str], selection: Selection, every: bool) -> pd.DataFrame:

@@ -45,6 +45,7 @@ def _label(
     table: pd.DataFrame, column: str, name: str, codes: Mapping[str, float], path: Path, selection: Selection
 ) -> pd.Series:
     def fault(cells: Cells) -> str:
+        """Why the code of one row is no label, or ""."""
         text = cells[column]
         if text in codes:
             return ""
@@ -66,6 +67,7 @@ def read_clinical(path: Path, selection: Selection) -> pd.DataFrame:
     table = table[["PATIENT_ID", *needed]]
 
     def fault(cells: Cells) -> str:
+        """Why the age of one row cannot be used, or ""."""
         value = number(cells["AGE"])
         if value is not None and 0 <= value <= OLDEST:
             return ""

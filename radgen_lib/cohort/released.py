@@ -14,7 +14,7 @@ from radgen_lib.cohort.ids import site_of
 from radgen_lib.cohort.images import read_series
 from radgen_lib.cohort.labels import read_clinical, read_labels
 from radgen_lib.cohort.schema import PATIENT_COLUMNS, check_patients
-from radgen_lib.cohort.selection import Selection
+from radgen_lib.cohort.selection import Selection, check_lost
 from radgen_lib.cohort.survival import read_survival
 from radgen_lib.core.atomic import write_array, write_parquet
 from radgen_lib.core.errors import DataError, data_error
@@ -57,7 +57,7 @@ def read_released(files: Mapping[str, Path], *, genes: Sequence[str], max_exclud
     genes15 = read_expression(files["gene_expression"], genes, selection)
     factors17 = read_factors(files["btf_features"], selection)
     series, images = read_series(files["side_view_index"], files["side_png"], frozenset(genes15["patient"]), selection)
-    _check_share(selection.frame(), len(series), len(images), max_excluded_share, files["side_view_index"])
+    _check_share(selection.frame(), len(images), max_excluded_share, files["side_view_index"])
     facts = [
         read_labels(files, selection),
         read_survival(files["survival_a"], files["survival_b"], selection),
@@ -68,19 +68,10 @@ def read_released(files: Mapping[str, Path], *, genes: Sequence[str], max_exclud
     return ReleasedCohort(patients, series, selection.frame(), genes15, factors17, images)
 
 
-def _check_share(selection: pd.DataFrame, kept: int, listed: int, allowed: float, index: Path) -> None:
-    share = 1 - kept / listed
+def _check_share(selection: pd.DataFrame, listed: int, allowed: float, index: Path) -> None:
     lost = selection[selection["step"].isin(["series", "image"]) & ~selection["kept"]]
-    if share <= allowed:
-        return
-    common = lost["reason"].value_counts().index[0]
-    raise data_error(
-        index,
-        f"{listed - kept} of {listed} image series ({share:.0%}) cannot be used, more than max_excluded_share = "
-        f"{allowed:g}; most frequent reason: {common}",
-        "Repair the files, or raise cohorts.*.max_excluded_share if the loss is meant",
-        row=lost["row"].iloc[0],
-    )
+    row = None if lost.empty else lost["row"].iloc[0]
+    check_lost(lost["reason"], listed, allowed, index, what="image series", row=row)
 
 
 def _patient_table(

@@ -8,8 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from radgen_lib.cohort.ids import patient_id
+from radgen_lib.core.errors import data_error
 
 SELECTION_COLUMNS = ("step", "unit", "id", "source", "row", "kept", "reason")
+# Name of a phase that nobody knows, because no header of its series can be read; words of the reason of one whose
+# images were refused though their headers can be read.
+UNREADABLE, REFUSED = "unreadable", "images refused"
 Cells = dict[str, str]
 
 
@@ -65,3 +69,31 @@ def keep_first(
         kept[patient] = cells
         selection.keep(step, unit, name, source.name, line)
     return pd.DataFrame.from_dict(kept, orient="index", columns=list(table.columns)).rename_axis("patient")
+
+
+def check_lost(
+    reasons: pd.Series,
+    total: int,
+    allowed: float,
+    path: Path,
+    *,
+    what: str,
+    how: str = "cannot be used",
+    action: str = "Repair the files",
+    row: object = None,
+) -> None:
+    """Raise DataError when a larger share than ``allowed`` (0 to 1) of ``total`` units is lost.
+
+    ``reasons`` has one entry a lost unit. The line says ``what`` is lost and ``how``, the most frequent reason and the
+    ``action`` to take; ``path`` and ``row`` say where.
+    """
+    lost = len(reasons)
+    if not total or lost / total <= allowed:
+        return
+    raise data_error(
+        path,
+        f"{lost} of {total} {what} ({lost / total:.0%}) {how}, more than max_excluded_share = {allowed:g}; "
+        f"most frequent reason: {reasons.value_counts().index[0]}",
+        f"{action}, or raise cohorts.*.max_excluded_share if the loss is meant",
+        row=row,
+    )

@@ -52,6 +52,7 @@ def _compare(survival: pd.DataFrame, second: pd.DataFrame, path: Path, selection
     times, events = survival["os_days"].to_dict(), survival["os_event"].to_dict()
 
     def fault(cells: Cells) -> str:
+        """Why a row of the second table says nothing more, or says otherwise, or ""; times in days."""
         patient = patient_id(cells["ID"])
         if patient not in times:
             return "no usable time in the first survival table"

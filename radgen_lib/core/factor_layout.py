@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from radgen_lib.core.config.model import Config
 from radgen_lib.core.plan import chunks, factor_folds
 
-TENSOR_FILES = (
-    "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json",
-    "decisions.parquet", "selection.parquet", "card.json",
-)  # fmt: skip
-FIT_FILES = ("factors.parquet", "loadings.parquet", "fits.parquet", "traces.parquet")
+TENSOR_AXES = ("tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json")
+TENSOR_FILES = ("tensor.npy", *TENSOR_AXES, "decisions.parquet", "selection.parquet", "card.json")
+FIT_FILES = ("factors.parquet", "fits.parquet", "traces.parquet")
 GATHERED = (*FIT_FILES, "conditions.parquet")
 RESULTS = ("stability", "comparison", "genes", "enrichment", "associations")
 FACTOR_TABLES = ("F.FIT", "F.CMP", "F.ASSOC", "F.SETS", "F.GENES", "F.STAB")
@@ -60,6 +58,16 @@ class FactorLayout:
         """File ``name`` of every fitting job."""
         return [f"{self.base(cohort)}/rigorous/jobs/{job}/{name}" for job in self.jobs(cohort)]
 
+    def whole(self, cohort: str) -> str:
+        """Model that was fitted on every patient of the tensor."""
+        job = next(job for job, folds in self.jobs(cohort).items() if "full" in folds)
+        return f"{self.base(cohort)}/rigorous/jobs/{job}/models"
+
+    def truth(self, cohort: str) -> list[str]:
+        """A phantom's planted factors, against which recovery is scored; nothing is fitted with them."""
+        phantom = self.config.cohorts[cohort].phantom is not None
+        return [f"{self.config.downloads}/{cohort}/truth"] if phantom else []
+
     def conditions(self, cohort: str) -> str:
         """Factors of each fold as a table that generators are conditioned on."""
         return f"{self.base(cohort)}/rigorous/conditions.parquet"
@@ -89,5 +97,6 @@ class FactorLayout:
         files += [f for name in (*FIT_FILES, "card.json", "models") for f in self.fits(cohort, name)]
         files += [f"{base}/rigorous/{name}" for name in (*GATHERED, "card.json")]
         files += [f"{base}/as_published/{name}" for name in ("factors.parquet", "fits.parquet", "card.json")]
-        files += [f"{base}/{name}{end}" for name in RESULTS for end in (".parquet", ".card.json")]
+        files += [f"{base}/{name}.parquet" for name in (*RESULTS, "coverage")]
+        files += [f"{base}/{name}.card.json" for name in ("stability", "comparison", "meaning")]
         return [*files, *self.tables(cohort), *self.figures(cohort), self.page(cohort)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,6 @@ from radgen_lib.imaging.volume import Volume
 
 sitk: Any = SimpleITK  # the package types only a part of its functions
 _FEWEST = 8  # voxels an axis keeps when it is thinned out
-
-
-def n4(volume: Volume, *, shrink: int = 4) -> Volume:
-    """``volume`` divided by its :func:`bias_field`."""
-    return dataclasses.replace(volume, values=volume.values / bias_field(volume, shrink=shrink))
 
 
 def bias_field(volume: Volume, *, shrink: int = 4) -> np.ndarray:

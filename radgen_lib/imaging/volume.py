@@ -72,19 +72,6 @@ class Volume:
         return image  # SimpleITK's methods come without types
 
 
-def from_sitk(image: sitk.Image) -> Volume:
-    """The volume of a 3-D SimpleITK image of one component; values become float32. Raises ValueError for others."""
-    import SimpleITK as sitk
-
-    source: Any = image
-    if source.GetDimension() != 3 or source.GetNumberOfComponentsPerPixel() != 1:
-        raise ValueError(f"an image of {source.GetDimension()} dimensions is not a volume of one value per voxel")
-    x, y, z = (float(step) for step in source.GetSpacing())
-    left, back, up = (float(value) for value in source.GetOrigin())
-    values = np.asarray(sitk.GetArrayFromImage(image), dtype=np.float32)
-    return Volume(values, (z, y, x), (left, back, up), np.array(source.GetDirection()).reshape(3, 3))
-
-
 def view_of(normal: np.ndarray) -> View:
     """Plane of slices with this ``normal`` (unit vector in patient space); more than 26 degrees off is oblique."""
     lean = np.abs(np.asarray(normal, dtype=np.float64))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from radgen_lib.core.errors import data_error
+from radgen_lib.sources.unpacking import AGAIN, MAX_FILES, UNTRUSTED, name_filter, new_folder, one_line, path_fault
 
-MAX_FILES = 10_000
 MAX_BYTES = 2 << 30
 _BLOCK = 1 << 16
-_AGAIN = "Fetch the archive again"
-_UNTRUSTED = "Do not use this archive"
 # What zipfile raises for truncated, damaged, encrypted or unsupported archives.
 _FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 
@@ -39,22 +34,14 @@ def unpack_zip(
     a ``folder`` that already holds something.
     """
     archive, folder = Path(archive), Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise data_error(folder, "already exists", f"Remove it, or unpack {archive.name} elsewhere")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        names: list[PurePosixPath] = []
-        for name, blocks in _contents(archive, max_files, max_bytes, _keeps(suffixes)):
+    names: list[PurePosixPath] = []
+    with new_folder(folder, archive.name) as work:
+        for name, blocks in _contents(archive, max_files, max_bytes, name_filter(suffixes)):
             target = work.joinpath(*name.parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(target, "wb") as handle:
                 handle.writelines(blocks)
             names.append(name)
-        work.chmod(0o755)  # mkdtemp makes it private
-        os.replace(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return sorted(folder.joinpath(*name.parts) for name in names)
 
 
@@ -62,13 +49,8 @@ def read_zip_members(
     archive: str | Path, suffix: str, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES
 ) -> dict[str, bytes]:
     """Contents of the members whose name ends in ``suffix`` (any case), by name, sorted; the checks of unpack_zip."""
-    found = _contents(Path(archive), max_files, max_bytes, _keeps((suffix,)))
+    found = _contents(Path(archive), max_files, max_bytes, name_filter((suffix,)))
     return dict(sorted((str(name), b"".join(blocks)) for name, blocks in found))
-
-
-def _keeps(suffixes: tuple[str, ...] | None) -> Callable[[str], bool]:
-    endings = None if suffixes is None else tuple(ending.lower() for ending in suffixes)
-    return lambda name: endings is None or name.lower().endswith(endings)
 
 
 def _contents(
@@ -78,9 +60,9 @@ def _contents(
     try:
         opened = zipfile.ZipFile(archive)
     except FileNotFoundError as error:
-        raise data_error(archive, "does not exist", _AGAIN) from error
+        raise data_error(archive, "does not exist", AGAIN) from error
     except _FAULTS as error:
-        raise data_error(archive, f"is not a whole zip file ({_line(error)})", _AGAIN) from error
+        raise data_error(archive, f"is not a whole zip file ({one_line(error)})", AGAIN) from error
     with opened as source:
         members = _checked(archive, source.infolist(), max_files, max_bytes)
         budget = _Budget(archive, max_bytes)
@@ -96,17 +78,18 @@ class _Budget:
         self._archive, self._left, self._most = archive, left, left
 
     def blocks(self, source: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+        """Yield the bytes of a member; raises DataError where it is damaged, or the bound of the archive is passed."""
         try:
             with source.open(member) as handle:
                 while block := handle.read(_BLOCK):
                     self._left -= len(block)
                     if self._left < 0:
                         problem = f"unpacks to more than {self._most} bytes"
-                        raise data_error(self._archive, problem, _UNTRUSTED, row=member.filename)
+                        raise data_error(self._archive, problem, UNTRUSTED, row=member.filename)
                     yield block
         except _FAULTS as error:
-            problem = f"cannot be unpacked ({_line(error)})"
-            raise data_error(self._archive, problem, _AGAIN, row=member.filename) from error
+            problem = f"cannot be unpacked ({one_line(error)})"
+            raise data_error(self._archive, problem, AGAIN, row=member.filename) from error
 
 
 def _checked(
@@ -114,10 +97,10 @@ def _checked(
 ) -> dict[PurePosixPath, zipfile.ZipInfo]:
     """Files of the archive by their path inside it, after every check that the directory alone allows."""
     if len(infos) > max_files:
-        raise data_error(archive, f"holds {len(infos)} members, more than {max_files}", _UNTRUSTED)
+        raise data_error(archive, f"holds {len(infos)} members, more than {max_files}", UNTRUSTED)
     declared = sum(info.file_size for info in infos)
     if declared > max_bytes:
-        raise data_error(archive, f"declares {declared} bytes unpacked, more than {max_bytes}", _UNTRUSTED)
+        raise data_error(archive, f"declares {declared} bytes unpacked, more than {max_bytes}", UNTRUSTED)
     files: dict[PurePosixPath, zipfile.ZipInfo] = {}
     seen: set[str] = set()
     for info in infos:
@@ -128,7 +111,7 @@ def _checked(
         if not problem and key in seen:
             problem = "stands twice"
         if problem:
-            raise data_error(archive, problem, _UNTRUSTED, row=repr(info.filename))
+            raise data_error(archive, problem, UNTRUSTED, row=repr(info.filename))
         seen.add(key)
         if not info.is_dir():
             files[path] = info
@@ -140,24 +123,17 @@ def _no_file_is_folder(archive: Path, files: dict[PurePosixPath, zipfile.ZipInfo
     folders = {str(parent).casefold() for path in files for parent in path.parents}
     for path in files:
         if str(path).casefold() in folders:
-            raise data_error(archive, "is a file and a folder at once", _UNTRUSTED, row=repr(str(path)))
+            raise data_error(archive, "is a file and a folder at once", UNTRUSTED, row=repr(str(path)))
 
 
 def _member_fault(info: zipfile.ZipInfo) -> str:
     """What speaks against one member, or ""."""
-    name = info.filename
-    parts = name.rstrip("/").split("/")
-    if name.startswith("/") or "\\" in info.orig_filename or ":" in parts[0]:
-        return "has an absolute or foreign path"
-    if not name or "" in parts or ".." in parts or "." in parts:
-        return "has a path that leaves its folder or is not plain"
-    if any(ord(letter) < 32 for letter in info.orig_filename):
-        return "has a control character in its name"
+    # The library changes a name on its way (a NUL ends it): as it stands in the archive, and as it will be used.
+    if problem := path_fault(info.orig_filename) or path_fault(info.filename):
+        return problem
+    if {"", "."} & set(info.filename.removesuffix("/").split("/")):
+        return "has a path that is not plain"
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a special file"
     return "is encrypted" if info.flag_bits & 0x1 else ""
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

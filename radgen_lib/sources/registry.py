@@ -72,6 +72,7 @@ class _StrictLoader(yaml.SafeLoader):
     """Safe loader that refuses a key written twice, where the last one would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """The mapping of a node; raises YAMLError, with the line of the block, for a key that stands twice."""
         keys = [str(key.value) for key, _ in node.value]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import os
 import shutil
 import tarfile
-import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from radgen_lib.core.errors import DataError, data_error
+from radgen_lib.sources.unpacking import AGAIN, MAX_FILES, UNTRUSTED, name_filter, new_folder, one_line, path_fault
 
-MAX_FILES = 10_000
 MAX_BYTES = 16 << 30
 _BLOCK = 1 << 20
-_AGAIN = "Fetch the archive again"
-_UNTRUSTED = "Do not use this archive"
 # What tarfile raises for truncated, damaged or unsupported archives.
 _FAULTS = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError)
 
@@ -40,23 +37,14 @@ def unpack_tar(
     ``..``, a link, a device or a name that stands twice, for one above the bounds, and for a ``folder`` that already
     holds something.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise data_error(folder, "already exists", f"Remove it, or unpack {archive.name} elsewhere")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        names = _unpack(archive, work, max_files, max_bytes, suffixes)
-        work.chmod(0o755)  # mkdtemp makes it private
-        os.replace(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with new_folder(folder, archive.name) as work:
+        names = _unpack(archive, work, max_files, max_bytes, name_filter(suffixes))
     return sorted(folder.joinpath(*name.parts) for name in names)
 
 
 def _unpack(
-    archive: Path, work: Path, max_files: int, max_bytes: int, suffixes: tuple[str, ...] | None
+    archive: Path, work: Path, max_files: int, max_bytes: int, keeps: Callable[[str], bool]
 ) -> list[PurePosixPath]:
-    endings = None if suffixes is None else tuple(ending.lower() for ending in suffixes)
     names: list[PurePosixPath] = []
     seen: set[str] = set()
     left = max_bytes
@@ -68,9 +56,8 @@ def _unpack(
                 # Sizes are those of the headers, and tarfile reads no more than they say.
                 left -= member.size
                 if left < 0:
-                    raise data_error(archive.name, f"unpacks to more than {max_bytes} bytes", _UNTRUSTED)
-                kept = endings is None or path.name.lower().endswith(endings)
-                content = source.extractfile(member) if member.isreg() and kept else None
+                    raise data_error(archive.name, f"unpacks to more than {max_bytes} bytes", UNTRUSTED)
+                content = source.extractfile(member) if member.isreg() and keeps(path.name) else None
                 if content is not None and not path.name.startswith("._"):
                     _write(content, work.joinpath(*path.parts), member.size)
                     names.append(path)
@@ -78,12 +65,11 @@ def _unpack(
             while stream.read(_BLOCK):
                 left -= _BLOCK
                 if left < -max_bytes:
-                    raise data_error(archive.name, f"unpacks to more than {max_bytes} bytes", _UNTRUSTED)
+                    raise data_error(archive.name, f"unpacks to more than {max_bytes} bytes", UNTRUSTED)
     except DataError:
         raise
     except _FAULTS as error:
-        problem = f"is not a whole tar file ({' '.join(str(error).split()) or type(error).__name__})"
-        raise data_error(archive.name, problem, _AGAIN) from error
+        raise data_error(archive.name, f"is not a whole tar file ({one_line(error)})", AGAIN) from error
     return names
 
 
@@ -100,28 +86,18 @@ def _opened(archive: Path) -> IO[bytes]:
 def _checked(archive: Path, member: tarfile.TarInfo, seen: set[str], number: int, max_files: int) -> PurePosixPath:
     """Path of a member inside the archive, after every check."""
     if number > max_files:
-        raise data_error(archive.name, f"holds more than {max_files} members", _UNTRUSTED)
+        raise data_error(archive.name, f"holds more than {max_files} members", UNTRUSTED)
     name = member.name.removeprefix("./")
     path = PurePosixPath(name)
-    problem = _fault(member, name)
+    problem = path_fault(name) if member.isreg() or member.isdir() else "is a link or a special file"
     key = str(path).casefold()
     # Names that differ by case alone would overwrite each other on some file systems.
     if not problem and member.isreg() and key in seen:
         problem = "stands twice"
     if problem:
-        raise data_error(archive.name, problem, _UNTRUSTED, row=repr(member.name))
+        raise data_error(archive.name, problem, UNTRUSTED, row=repr(member.name))
     seen.add(key)
     return path
-
-
-def _fault(member: tarfile.TarInfo, name: str) -> str:
-    if not (member.isreg() or member.isdir()):
-        return "is a link or a special file"
-    if name.startswith("/") or "\\" in name or ":" in name.partition("/")[0]:
-        return "has an absolute or foreign path"
-    if ".." in name.split("/"):
-        return "has a path that leaves its folder"
-    return "has a control character in its name" if any(ord(letter) < 32 for letter in name) else ""
 
 
 def _write(content: IO[bytes], target: Path, size: int) -> None:

@@ -74,6 +74,29 @@ class Omics(Block):
         Literal["auto", "linear", "log2"],
         Field(description="Scale of the expression matrix: found out (the decision is logged), or said"),
     ] = "auto"
+    rest: Annotated[
+        list[Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_-]*$")]],
+        Field(
+            description="Clinical attributes that the study lacks, asked of cBioPortal's REST service: ATTRIBUTE of "
+            "`study`, or of another one, e.g. brca_tcga/ER_STATUS_BY_IHC"
+        ),
+    ] = []
+    endpoint: Annotated[str | None, Field(description="Another address of that service than the public one")] = None
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """Study and name of each attribute of ``rest``."""
+        pairs = [item.rpartition("/") for item in self.rest]
+        return [(study or str(self.study), attribute) for study, _, attribute in pairs]
+
+    @model_validator(mode="after")
+    def _attributes_are_told_apart(self) -> Omics:
+        if self.study is None and any("/" not in item for item in self.rest):
+            raise ValueError("rest: an attribute without its study. Allowed: study/ATTRIBUTE where `study` is null")
+        names = [attribute for _, attribute in self.asked]
+        if len(set(names)) < len(names):
+            raise ValueError("rest: an attribute stands twice. Allowed: each once, from one study")
+        return self
 
 
 class Cohort(Block):
@@ -106,4 +129,6 @@ class Cohort(Block):
         sources = {block.source for block in (self.imaging, self.omics) if block is not None}
         if ("phantom" in sources) != (self.phantom is not None):
             raise ValueError("phantom: a phantom block and a source `phantom` need each other")
+        if self.omics and self.omics.rest and self.imaging and self.imaging.pseudonyms:
+            raise ValueError("omics.rest: a public service knows no patients of yours. Allowed: pseudonyms: false")
         return self

@@ -94,7 +94,8 @@ AS_PUBLISHED = Protocol(
 RIGOROUS = Protocol(
     designs=["grouped", "site", "full"], conditions=["genes15", "factors"],
     generators=["cpdm", "edm", "vae", "pca_ridge", "nearest", "mean", "untrained", "noise"],
-    on_factors=["edm", "pca_ridge", "nearest"], primary="edm", split_unit="patient", frechet_headline="kid", condition_scaling="cohort_zscore",
+    on_factors=["edm", "pca_ridge", "nearest"], primary="edm",
+    split_unit="patient", frechet_headline="kid", condition_scaling="cohort_zscore",
     start_noise="standard", clamp_images=True, radiomics_binning="count32", encoder_preprocessing="per_network",
     fit_scope="train", evaluation="nested_cv", threshold_from="train", survival_selection="prespecified",
     survival_components=2, circular_labels="flag", test_on=["real", "synthetic"], batch_size=6,

@@ -44,6 +44,9 @@ class Factors(Block):
     folds_per_job: Annotated[
         Annotated[int, Field(ge=1)] | Literal["all"], Field(description="Folds that one job factorises, or `all`")
     ] = 5
+    on_accelerator: Annotated[
+        bool, Field(description="Fit where `device` says, worth it from some thousand genes; else on the CPU")
+    ] = False
     seeds: Annotated[int, Field(ge=2, le=50, description="Fits on the whole cohort that judge stability")] = 10
     hidden_share: Annotated[
         float, Field(gt=0, lt=0.5, description="Share of measured entries hidden to score their prediction")

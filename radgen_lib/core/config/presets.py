@@ -16,6 +16,12 @@ _TINY_EDM = {
 
 _FEW_SPLITS = {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1}
 
+_QUICK_FACTORS = {
+    "max_genes": 200, "components": 12, "burn_in": 150, "draws": 30, "thin": 2, "folds": 3, "folds_per_job": "all",
+    "seeds": 3, "published": {"burn_in": 300, "draws": 5},
+}  # fmt: skip
+_TINY_FACTORS = {**_QUICK_FACTORS, "max_genes": 60, "components": 6, "burn_in": 60, "draws": 20, "folds": 2, "seeds": 2}
+
 DEMO: dict[str, Any] = {
     "cohorts": {
         "phantom": {
@@ -25,11 +31,12 @@ DEMO: dict[str, Any] = {
         },
         "tcga_brca_released": {"splits": _FEW_SPLITS},
     },
+    "factors": {**_QUICK_FACTORS, "method": "variational"},
     "cpdm": {
         "folds_per_job": "all",
         "protocols": {
             "as_published": {"designs": ["published_split"]},
-            "rigorous": {"designs": ["grouped", "full"]},
+            "rigorous": {"designs": ["grouped", "full"], "on_factors": ["pca_ridge"]},
         },
         "generators": {
             "cpdm": {"options": {"width": 8, "sampler": "ddim", "sampling_steps": 12, **_TINY_CPDM, **_TINY}},
@@ -59,6 +66,7 @@ MINI: dict[str, Any] = {
         },
         "tcga_brca_released": {"splits": _FEW_SPLITS},
     },
+    "factors": {**_TINY_FACTORS, "method": "variational"},
     "cpdm": {
         **DEMO["cpdm"],
         "protocols": {
@@ -117,6 +125,7 @@ PROOF: dict[str, Any] = {
             "phantom": {"patients": 300, "omics_only": 700, "shape": [16, 64, 64], "genes": 1000},
         }
     },
+    "factors": {"folds_per_job": "all"},
     "cpdm": {"folds_per_job": "all"},
 }
 PRESETS: dict[str, dict[str, Any]] = {"mini": MINI, "demo": DEMO, "proof": PROOF, "paper": {}}

@@ -155,13 +155,18 @@ def _profile(kind: str, path: Path) -> Profile:
 
 
 def _index(profiles: Sequence[Profile], log: Decisions) -> SampleIndex:
-    """Whose sample is whose, from the first clinical table that has a column of samples."""
+    """Whose sample is whose, from the first clinical table that has a column of samples.
+
+    A table that cannot be read is a row of the log: without it the names of samples alone tell whose they are.
+    """
     for profile in sorted(profiles, key=lambda profile: profile.kind != "clinical_sample"):
         if profile.kind.startswith("clinical"):
             try:
                 table = read_text_table(profile.path, Decisions())
             except DataError:
-                continue  # told where the table itself is read
+                # Its text may quote cells; the fault itself is told where the table is written.
+                log.add("sample", profile.path, "samples", "not by this table", "the table cannot be read")
+                continue
             if "sample" in known_columns(table.columns):
                 log.add("sample", table.name, "samples", "patients by this table", "it has a column of samples")
                 return sample_index(table)

@@ -27,6 +27,7 @@ def table_rows(path: Path, log: Decisions) -> Iterator[tuple[int, list[str]]]:
     line = 0
 
     def lines() -> Iterator[str]:
+        """Lines of the file with their ends, without empty ones and comments; ``line`` counts them all."""
         nonlocal line
         for block in blocks(path):
             for text in io.StringIO(decode(path, block, log), newline=""):

@@ -75,6 +75,10 @@ class _Reading:
             self.log.add(step, "all tables", "rule", rule, reason, count=0)
 
     def study(self) -> Study:
+        """Everything that can be read, in the order in which one table tells of the next.
+
+        Raises DataError when neither a matrix nor a clinical table is left.
+        """
         profiles = read_profiles(self.root, self.choices, self.log)
         clinical = self._clinical(profiles)
         found, quality = self._matrices(profiles)

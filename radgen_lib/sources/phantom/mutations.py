@@ -36,8 +36,7 @@ _HOT = {
     "TP53": ("p.R175H", "p.R248Q", "p.R273H", "p.Y220C", "p.R248W"),
     "PIK3CA": ("p.H1047R", "p.E545K", "p.E542K", "p.H1047L", "p.N345K"),
 }
-# Chromosome, first and last base of genes in GRCh37. A variant of another gene says no place at all.
-_PLACES = {
+PLACES = {
     "TP53": ("17", 7571720, 7590868), "PIK3CA": ("3", 178866311, 178952497), "CDH1": ("16", 68771195, 68869444),
     "GATA3": ("10", 8096667, 8117164), "MAP3K1": ("5", 56110900, 56191978), "KMT2C": ("7", 151832010, 152133090),
     "PTEN": ("10", 89623195, 89728532), "NCOR1": ("17", 15933408, 16118874), "NF1": ("17", 29421945, 29704695),
@@ -47,6 +46,7 @@ _PLACES = {
     "RB1": ("13", 48877883, 49056026), "SF3B1": ("2", 198256698, 198299771), "CTCF": ("16", 67596310, 67673088),
     "KRAS": ("12", 25358180, 25403854), "BRCA1": ("17", 41196312, 41277500),
 }  # fmt: skip
+"""Chromosome, first and last base of genes (RefSeq transcripts on GRCh37); variants of other genes say no place."""
 _FRAME_SHIFTS, _IN_FRAME = (1, 2, 4, 5), 3  # bases lost or gained
 _SHIFT_SHARES = (0.6, 0.2, 0.15, 0.05)
 _AMINO = np.array(list("ARNDCEQGHILKMFPSTWYV"))
@@ -153,7 +153,7 @@ def _places(genes: pd.Series, variant: pd.DataFrame, rng: np.random.Generator) -
     ends = np.where(variant["type"] == "INS", 1, variant["reference"].str.len() - 1)
     rows = []
     for gene, further, chance in zip(genes, ends, rng.random(len(genes)), strict=True):
-        chromosome, first, last = _PLACES.get(str(gene), ("", 0, 0))
+        chromosome, first, last = PLACES.get(str(gene), ("", 0, 0))
         start = first + int(chance * (last - first - further))
         rows.append((chromosome, str(start), str(start + further)) if chromosome else ("", "", ""))
     columns = zip(*rows, strict=True) if rows else ((), (), ())

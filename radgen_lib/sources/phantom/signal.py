@@ -19,11 +19,6 @@ def spoiled_echo(t1_ms: np.ndarray, t2_ms: np.ndarray, *, tr_ms: float, te_ms: f
     return np.asarray(steady * np.exp(-te_ms / np.asarray(t2_ms, dtype=np.float64)))
 
 
-def ernst_angle(t1_ms: float, tr_ms: float) -> float:
-    """Flip angle of the largest signal, degrees: arccos(exp(-TR / T1))."""
-    return float(np.rad2deg(np.arccos(np.exp(-tr_ms / t1_ms))))
-
-
 def with_contrast(
     t1_ms: float, t2_ms: float, concentration: np.ndarray, field_strength: float
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,11 @@ INVENTED = "PHANTOM"
 
 @cache
 def real_genes() -> pd.DataFrame:
-    """Real genes, indexed by approved symbol: entrez (NCBI gene, "" where not listed) and group (biology)."""
+    """Real genes, indexed by approved symbol: entrez and group (biology).
+
+    Symbols and numbers are those of HGNC and NCBI Gene; entrez is "" for genes whose number is not listed. Raises
+    ValueError where a symbol stands twice.
+    """
     table = pd.read_csv(GENES_FILE, dtype=str, keep_default_na=False).set_index("symbol")
     if not table.index.is_unique:
         raise ValueError(f"{GENES_FILE.name} holds a symbol twice")

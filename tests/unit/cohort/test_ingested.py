@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from radgen_lib.cohort.flow import flow
-from radgen_lib.cohort.ingested import check_fetched, losses, read_ingested
+from radgen_lib.cohort.ingested import check_fetched, check_share, losses, read_ingested
 from radgen_lib.cohort.released import read_cohort, write_cohort
 from radgen_lib.cohort.selection import SELECTION_COLUMNS
 from radgen_lib.core.config.cohort import Cohort, Imaging, Omics
@@ -132,6 +132,24 @@ def test_too_little_fetched_stops_the_run(tmp_path: Path) -> None:
     check_fetched(ledger[:0], 0.0, tmp_path)
     with pytest.raises(DataError, match=r"1 of 3 series \(33%\).*0\.2; most frequent reason: offline"):
         check_fetched(ledger, 0.2, tmp_path)
+
+
+def test_refused_and_unreadable_series_count_as_lost_phases(tmp_path: Path) -> None:
+    refused = "all 6 images refused: no pixel data"
+    rows = [
+        phase(PATIENTS[0], 1, "pre", 0), phase(PATIENTS[0], 1, "post1", -1, reason=refused),
+        phase(PATIENTS[1], 1, "unreadable", -1, reason="not a DICOM file (6 files)"),
+        phase(PATIENTS[1], 1, "subtraction", -1, reason=f"subtraction: not a contrast phase; {refused}"),
+        phase(PATIENTS[1], 1, "localiser", -1, reason="localiser: not a contrast phase"),
+    ]  # fmt: skip
+    check_share(pd.DataFrame(rows), 0.67, tmp_path)
+    with pytest.raises(DataError, match=r"2 of 3 phases \(67%\) cannot be used"):
+        check_share(pd.DataFrame(rows), 0.66, tmp_path)
+    # Where subtractions are images too, a refused one is a lost image.
+    more = pd.DataFrame([*rows, *(phase(PATIENTS[2], k, "subtraction", k) for k in (1, 2, 3))])
+    check_share(more, 0.43, tmp_path)
+    with pytest.raises(DataError, match=r"3 of 7 phases \(43%\)"):
+        check_share(more, 0.42, tmp_path)
 
 
 def test_losses_are_counted_by_reason(tmp_path: Path) -> None:

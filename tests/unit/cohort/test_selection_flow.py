@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from radgen_lib.cohort.flow import flow
-from radgen_lib.cohort.selection import SELECTION_COLUMNS, Cells, Selection, keep_first
+from radgen_lib.cohort.selection import SELECTION_COLUMNS, Cells, Selection, check_lost, keep_first
+from radgen_lib.core.errors import DataError
 
 
 def _fault(cells: Cells) -> str:
@@ -67,3 +68,15 @@ def test_flow_counts_every_row_once_and_orders_reasons() -> None:
 
 def test_flow_of_an_empty_selection() -> None:
     assert len(flow(Selection().frame())) == 0
+
+
+def test_too_large_a_share_lost_is_one_line_with_the_most_frequent_reason() -> None:
+    reasons = pd.Series(["cut", "offline", "offline"])
+    check_lost(reasons, 10, 0.3, Path("ledger"), what="series")
+    check_lost(reasons[:0], 0, 0.0, Path("ledger"), what="series")
+    with pytest.raises(DataError) as fault:
+        check_lost(reasons, 10, 0.29, Path("ledger"), what="series", how="is absent", action="Look", row=7)
+    assert str(fault.value) == (
+        "ledger, row 7: 3 of 10 series (30%) is absent, more than max_excluded_share = 0.29; most frequent reason: "
+        "offline. Look, or raise cohorts.*.max_excluded_share if the loss is meant"
+    )

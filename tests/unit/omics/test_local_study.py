@@ -248,6 +248,21 @@ def test_one_bad_table_is_a_row(tables: Path) -> None:
     assert lost["table"].tolist() == ["copy_number.csv"] and "transpose" in lost["reason"].iloc[0]
 
 
+def test_samples_that_lost_their_table_are_told(tmp_path: Path) -> None:
+    source = portal(tmp_path / "study")
+    told = study_of(source).decisions
+    assert not told["decision"].isin(["not by this table", "left out"]).any()
+    (source / "samples.txt").write_text("PATIENT_ID\tSAMPLE_ID\n")  # no row
+    study = study_of(source)
+    lost = study.decisions[study.decisions["decision"] == "not by this table"]
+    assert lost[["step", "item", "reason"]].to_numpy().tolist() == [["sample", "samples", "the table cannot be read"]]
+    (left,) = study.decisions.loc[study.decisions["decision"] == "left out", "table"]
+    assert left == lost["table"].item()
+    # What the row warns of: a sample now stands for a patient of its own, unlike in the other clinical table.
+    assert hidden("H0001-T") in study.matrices[0].patients and hidden("H0001") in set(study.clinical["patient"])
+    assert "H000" not in study.decisions.to_csv()
+
+
 def test_which_files_are_tables(tables: Path, tmp_path: Path) -> None:
     (tables / "readme.md").write_text("x")
     (tables / "Expression_old.csv").write_text("x")

@@ -6,11 +6,15 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import tracemalloc
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import highdicom as hd
 import numpy as np
@@ -18,9 +22,10 @@ import pandas as pd
 import pydicom
 import pytest
 
+from radgen_lib.core.atomic import write_parquet
 from radgen_lib.core.config.phantom import Phantom
 from radgen_lib.core.errors import StopRequested
-from radgen_lib.sources.ledger import LEDGER_COLUMNS, check_store, folder_sha256, shard_of
+from radgen_lib.sources.ledger import LEDGER_COLUMNS, check_store, folder_sha256, ledger_frame, shard_of
 from radgen_lib.sources.phantom import patients as patients_module
 from radgen_lib.sources.phantom import write as write_module
 from radgen_lib.sources.phantom.patients import ImagedPatient, each_patient, imaged_patients, lesion_at
@@ -28,6 +33,7 @@ from radgen_lib.sources.phantom.tables import BOX_COLUMNS, duke_boxes, image_tru
 from radgen_lib.sources.phantom.truth import draw_truth
 from radgen_lib.sources.phantom.write import write_patient, write_phantom, write_phantom_tables
 
+SCRIPTS = Path(__file__).resolve().parents[3] / "workflow_scripts"
 SEED = 4
 SPEC = Phantom(
     patients=5, omics_only=20, shape=[6, 32, 32], post_phases=2, genes=60, axial_share=0.4, second_study_share=0.2
@@ -168,6 +174,31 @@ def test_what_was_lost_is_written_again_with_the_same_bytes(one: tuple[ImagedPat
     assert write_patient(patient, folder) == rows
     assert contents(folder) == before
     assert other.stat().st_mtime_ns == kept
+
+
+def test_a_slice_lost_after_fetching_is_told_when_the_images_are_read(
+    one: tuple[ImagedPatient, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient, folder = one
+    ledger = ledger_frame(write_patient(patient, folder))
+    lost = folder / str(ledger.loc[ledger["n_files"] == 6, "folder"].iloc[0])
+    # The last slice: what is left is an even stack, in which geometry alone sees nothing missing.
+    max(lost.glob("*.dcm")).unlink()
+    write_parquet(folder / "ledger-0.parquet", ledger)
+    out = tmp_path / "out"
+    out.mkdir()
+    job = SimpleNamespace(
+        input=SimpleNamespace(ledger=folder / "ledger-0.parquet"),
+        output=SimpleNamespace(volumes=out / "volumes.npy", nifti=out / "nifti", card=out / "card.json"),
+        params=SimpleNamespace(imaging={"source": "phantom", "volume": [4, 16, 16]}),
+        threads=1,
+    )
+    monkeypatch.setattr("radgen_lib.core.job.open_job", lambda job: nullcontext(Mock()))
+    runpy.run_path(str(SCRIPTS / "read_images.py"), {"snakemake": job})
+    series = pd.read_parquet(out / "series.parquet").set_index("series")
+    assert not series.loc[lost.name, "kept"]
+    assert "the store lost it: 5 files, 6 expected" in series.loc[lost.name, "reason"]
+    assert series.drop(index=lost.name)["kept"].any()
 
 
 @pytest.mark.parametrize("after", [0, 1, 9, 18])

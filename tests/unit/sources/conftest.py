@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from radgen_lib.sources.registry import Source
+from tests.unit.sources.web import Handler, LocalServer
 
 
 @dataclass
@@ -25,26 +24,16 @@ class Answer:
     length: bool = True
 
 
-class Server:
+class Server(LocalServer):
     """Serves one file; ``script`` holds answers for the next requests, afterwards the file is simply served."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.script, self.seen = content, [], []
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/data/file.bin"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        super().__init__("data/file.bin", _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     owner: Server
-
-    def log_message(self, *args: object) -> None:
-        """Keep the test output clean."""
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
@@ -65,15 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
                 status = 206 if start < len(content) else 416
                 headers.setdefault("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
                 content = content[start:] if status == 206 else b""
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
         if answer.length:
-            self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if body:
-            self.wfile.write(content[: answer.cut])
-        self.close_connection = True
+            headers["Content-Length"] = str(len(content))
+        self.send(status, headers, content[: answer.cut] if body else b"")
 
 
 @pytest.fixture(scope="session")
@@ -82,11 +65,18 @@ def content() -> bytes:
     return b"".join(hashlib.sha256(str(i).encode()).digest() for i in range(9_400))
 
 
+@pytest.fixture(scope="module")
+def no_proxy() -> Iterator[None]:
+    """Requests to servers on this machine go past any proxy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "127.0.0.1")
+        yield
+
+
 @pytest.fixture
-def server(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The server; requests to it go past any proxy."""
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
+def server(content: bytes, no_proxy: None) -> Iterator[Server]:
+    """The server of one file."""
     served = Server(content)
     yield served
     served.close()

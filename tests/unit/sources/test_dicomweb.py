@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,7 @@ from radgen_lib.sources import dicomweb
 from radgen_lib.sources.ledger import listing_frame
 from tests.unit.sources.orthanc import orthanc, orthanc_missing
 from tests.unit.sources.small_dicom import make_instance, uid, write_series
-
-
-@pytest.fixture(scope="module")
-def no_proxy() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("NO_PROXY", "no_proxy"):
-            patch.setenv(name, "127.0.0.1")
-        yield
+from tests.unit.sources.web import Answer, LocalServer
 
 
 @pytest.fixture(scope="module")
@@ -100,35 +91,17 @@ def test_identifiers_reach_no_log(pacs: str, tmp_path: Path, caplog: pytest.LogC
     assert "P-1" not in caplog.text and uid(1) not in caplog.text
 
 
-class Faulty:
-    """A server that gives each path its scripted answers, the last of them again and again."""
+class Faulty(LocalServer):
+    """Gives its scripted answers, the last of them again and again."""
 
     def __init__(self) -> None:
-        self.script: list[tuple[int, dict[str, str], bytes]] = []
+        self.script: list[Answer] = []
         self.seen: list[str] = []
-        owner = self
+        super().__init__("dicom-web")
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *args: object) -> None:
-                """Keep the test output clean."""
-
-            def do_GET(self) -> None:
-                owner.seen.append(self.path)
-                status, headers, body = owner.script.pop(0) if len(owner.script) > 1 else owner.script[0]
-                self.send_response(status)
-                for key, value in ({"Content-Length": str(len(body))} | headers).items():
-                    self.send_header(key, value)
-                self.end_headers()
-                self.wfile.write(body)
-                self.close_connection = True
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/dicom-web"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+    def answer(self, path: str) -> Answer:
+        self.seen.append(path)
+        return self.script.pop(0) if len(self.script) > 1 else self.script[0]
 
 
 @pytest.fixture
@@ -145,7 +118,7 @@ def search_answer(**without: str) -> bytes:
     return json.dumps([kept]).encode()
 
 
-def dicom_answer(count: int, tmp_path: Path) -> tuple[int, dict[str, str], bytes]:
+def dicom_answer(count: int, tmp_path: Path) -> Answer:
     parts = [path.read_bytes() for path in write_series(tmp_path / "made", "P-1", (1, 1), count)]
     head = b"--XX\r\nContent-Type: application/dicom\r\n\r\n"
     body = b"".join(head + part + b"\r\n" for part in parts) + b"--XX--"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,9 +17,9 @@ from radgen_lib.core.config.cohort import Imaging
 from radgen_lib.core.errors import ConfigError, DownloadError
 from radgen_lib.core.stop import StopFlag
 from radgen_lib.sources import http_retry, nbia
+from tests.unit.sources.web import Answer, LocalServer
 
 FILES = {"1-1.dcm": b"one" * 50, "1-2.dcm": b"two" * 50, "LICENSE": b"CC BY 3.0"}
-Answer = tuple[int, dict[str, str], bytes]
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -32,7 +30,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return body.getvalue()
 
 
-class Nbia:
+class Nbia(LocalServer):
     """``script[end point]`` holds the next answers; afterwards ``bodies`` are served."""
 
     def __init__(self) -> None:
@@ -48,41 +46,21 @@ class Nbia:
             "getCollectionValues": collections.encode(), "getSeries": json.dumps(listed).encode(),
             "getImage": zipped(FILES),
         }  # fmt: skip
-        owner = self
+        super().__init__("nbia-api/services/v1")
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *args: object) -> None:
-                """Keep the test output clean."""
-
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                name, query = parts.path.rsplit("/", 1)[-1], parse_qs(parts.query)
-                owner.seen.append((name, query))
-                script = owner.script.get(name) or owner.script.get(query.get("SeriesInstanceUID", [""])[0])
-                status, headers, body = script.pop(0) if script else (200, {}, owner.bodies[name])
-                self.send_response(status)
-                for key, value in ({"Content-Length": str(len(body))} | headers).items():
-                    self.send_header(key, value)
-                self.end_headers()
-                self.wfile.write(body)
-                self.close_connection = True
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/nbia-api/services/v1"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+    def answer(self, path: str) -> Answer:
+        parts = urlsplit(path)
+        name, query = parts.path.rsplit("/", 1)[-1], parse_qs(parts.query)
+        self.seen.append((name, query))
+        script = self.script.get(name) or self.script.get(query.get("SeriesInstanceUID", [""])[0])
+        return script.pop(0) if script else (200, {}, self.bodies[name])
 
     def count(self, name: str) -> int:
         return sum(seen == name for seen, _ in self.seen)
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nbia]:
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
+def server(no_proxy: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nbia]:
     real = http_retry.web_session
 
     def quick(retries: int = 2, backoff: float = 0.0, connections: int = 4) -> Any:

@@ -1,0 +1,89 @@
+"""The tensor of a cohort, before any gene is chosen: its matrices, what was decided, and who is not in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.core.atomic import write_array, write_json, write_parquet
+from radgen_lib.core.errors import data_error
+from radgen_lib.omics.btf.choices import TensorChoices
+from radgen_lib.omics.btf.matrices import read_matrices, tcga2012_matrices
+from radgen_lib.omics.btf.tensor import BuiltTensor, build_tensor
+from radgen_lib.omics.tensor_table import GENES, OMICS, PATIENTS, TENSOR, OmicMatrix
+from radgen_lib.sources.reference.multiomics import read_tcga2012
+
+SELECTION_COLUMNS = ("step", "unit", "id", "source", "row", "kept", "reason")
+NOT_THERE = "no omic of the tensor was measured in this patient, and factors of others stand for nobody"
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A cohort's tensor float32 [patients, genes, omics] with NaN for missing, and the scale of each omic."""
+
+    values: np.ndarray
+    patients: tuple[str, ...]
+    genes: tuple[str, ...]
+    omics: tuple[str, ...]
+    scales: tuple[str, ...]
+
+    def matrices(self) -> tuple[OmicMatrix, ...]:
+        """One matrix an omic, views where possible; what choosing genes needs."""
+        return tuple(
+            OmicMatrix(omic, self.patients, self.genes, self.values[:, :, place], scale)
+            for place, (omic, scale) in enumerate(zip(self.omics, self.scales, strict=True))
+        )
+
+
+def read_sources(files: Sequence[Path], *, released: bool) -> tuple[OmicMatrix, ...]:
+    """Matrices of a released cohort (the two public tables), or of an ingested one (``files`` share its folder)."""
+    if released:
+        return tcga2012_matrices([read_tcga2012(file).table for file in files])
+    return read_matrices(files[0].parent)
+
+
+def build_cohort_tensor(matrices: Sequence[OmicMatrix], genes: Sequence[str] | None = None) -> BuiltTensor:
+    """All genes of the list (None: all), each omic on the scale of the model; nothing here looks across patients.
+
+    Which genes are expressed and vary is decided in the training patients of each fit.
+    """
+    choices = TensorChoices(gene_list=tuple(genes or ()), min_expressed=0.0, max_genes=None)
+    return build_tensor(matrices, choices=choices)
+
+
+def who_is_in(built: BuiltTensor, imaged: Collection[str]) -> pd.DataFrame:
+    """Selection rows: every patient of the tensor, and every imaged patient who is not in it, with the reason."""
+    there = set(built.patients)
+    rows = [("factors", "patient", name, "tensor", "", True, "") for name in built.patients]
+    rows += [("factors", "patient", name, "tensor", "", False, NOT_THERE) for name in sorted(set(imaged) - there)]
+    return pd.DataFrame(rows, columns=list(SELECTION_COLUMNS))
+
+
+def write_cohort_tensor(built: BuiltTensor, imaged: Collection[str], folder: Path) -> None:
+    """Write tensor.npy, its axes, decisions.parquet and selection.parquet into ``folder``, each whole or not at all."""
+    write_array(folder / TENSOR, built.values)
+    write_parquet(folder / PATIENTS, pd.DataFrame({"patient": built.patients}, dtype=object))
+    write_parquet(folder / GENES, pd.DataFrame({"gene": built.genes}, dtype=object))
+    write_json(folder / OMICS, dict(zip(built.omics, built.scales, strict=True)))
+    write_parquet(folder / "decisions.parquet", built.decisions)
+    write_parquet(folder / "selection.parquet", who_is_in(built, imaged))
+
+
+def open_cohort_tensor(folder: Path) -> StoredTensor:
+    """What :func:`write_cohort_tensor` wrote, memory-mapped; raises DataError when the axes do not fit."""
+    for name in (TENSOR, PATIENTS, GENES, OMICS):
+        if not (folder / name).is_file():
+            raise data_error(folder / name, "is not there", "Run rule factor_tensor first")
+    values = np.load(folder / TENSOR, mmap_mode="r", allow_pickle=False)
+    scales = json.loads((folder / OMICS).read_text(encoding="utf-8"))
+    patients = tuple(pd.read_parquet(folder / PATIENTS)["patient"])
+    genes = tuple(pd.read_parquet(folder / GENES)["gene"])
+    if values.shape != (len(patients), len(genes), len(scales)):
+        axes = (len(patients), len(genes), len(scales))
+        raise data_error(folder / TENSOR, f"has shape {values.shape} where its axes have {axes}", "Build it again")
+    return StoredTensor(values, patients, genes, tuple(scales), tuple(scales.values()))
