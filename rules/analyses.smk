@@ -13,6 +13,7 @@ COHORT = {
 PER_PROTOCOL = {
     **COHORT,
     "real": f"{R}/{{cohort}}/cpdm/{{protocol}}/real_features.parquet",
+    "factors": lambda w: FACTORS.wanted(w.cohort, w.protocol),
 }
 SAMPLES = {
     "samples": lambda w: LAYOUT.run_files(w.cohort, w.protocol, "samples.npy"),

@@ -75,6 +75,7 @@ rule leakage:
         endpoint_splits=f"{R}/{{cohort}}/splits/endpoint_splits.parquet",
         genes15=f"{R}/{{cohort}}/cohort/genes15.parquet",
         factors17=f"{R}/{{cohort}}/cohort/factors17.parquet",
+        factors=lambda w: FACTORS.wanted(w.cohort, w.protocol, "factors.parquet"),
         cards=lambda w: LAYOUT.run_files(w.cohort, w.protocol, "card.json"),
     output:
         rows=update(f"{ROWS}/leakage.parquet"),
@@ -94,7 +95,7 @@ rule leakage:
         seed=CONFIG.seed,
         protocol=lambda w: CPDM["protocols"][w.protocol],
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
-        code=digest_of("radgen_lib.audit.leakage"),
+        code=digest_of("radgen_lib.audit.leakage", "radgen_lib.audit.factor_leakage"),
     script:
         "../workflow_scripts/leakage.py"
 

@@ -8,6 +8,16 @@ import atexit
 from pathlib import Path
 
 from radgen_lib.core.digest import code_digest, keep_sources, recall_sources
+from radgen_lib.core.factor_layout import (
+    FACTOR_FIGURES,
+    FACTOR_TABLES,
+    FIT_FILES,
+    GATHERED,
+    RESULTS as FACTOR_RESULTS,
+    TENSOR_AXES,
+    TENSOR_FILES,
+    FactorLayout,
+)
 from radgen_lib.core.layout import (
     COHORT_FILES,
     DRIVERS,
@@ -15,11 +25,12 @@ from radgen_lib.core.layout import (
     SHARD_TABLES,
     TABLES,
 )
-from radgen_lib.core.plan import generator_options
+from radgen_lib.core.plan import accelerators, generator_options
 
 CPDM = TREE["cpdm"]
 R, DATA = CONFIG.results, CONFIG.downloads
-GPU = LAYOUT.wants_accelerator()
+FACTORS = FactorLayout(CONFIG)
+GPU = accelerators(CONFIG)
 FILENAMES = {name: source.filename for name, source in SOURCES.items()}
 RELEASED = [name for name in CONFIG.cohorts if LAYOUT.is_released(name)]
 PHANTOMS = [name for name, block in CONFIG.cohorts.items() if block.phantom]
@@ -30,7 +41,7 @@ wildcard_constraints:
     cohort="|".join(CONFIG.cohorts),
     shard=r"\d+",
     protocol="|".join(CONFIG.cpdm.protocols),
-    condition="genes15|factors17",
+    condition="genes15|factors17|factors",
     generator="|".join(CONFIG.cpdm.generators),
     chunk=r"[\w-]+",
     source="|".join(SOURCES),
@@ -41,6 +52,13 @@ wildcard_constraints:
 CODE_READ = Path(".snakemake/radgen-code.json")
 recall_sources(CODE_READ)
 atexit.register(keep_sources, CODE_READ)
+
+
+def condition_file(cohort: str, condition: str) -> str:
+    """Table that generators are conditioned on: the cohort's, or the factors of each fold."""
+    if condition == "factors":
+        return FACTORS.conditions(cohort)
+    return f"{R}/{cohort}/cohort/{condition}.parquet"
 
 
 def digest_of(*modules: str, files: tuple[str, ...] = ()):

@@ -14,7 +14,7 @@ rule train_generator:
     input:
         images=f"{R}/{{cohort}}/cohort/images.npy",
         series=f"{R}/{{cohort}}/cohort/series.parquet",
-        conditions=f"{R}/{{cohort}}/cohort/{{condition}}.parquet",
+        conditions=lambda w: condition_file(w.cohort, w.condition),
         splits=f"{R}/{{cohort}}/splits/splits.parquet",
     output:
         weights=update(f"{RUN}/weights.safetensors"),
@@ -50,7 +50,7 @@ rule sample_images:
         card=f"{RUN}/card.json",
         weights=f"{RUN}/weights.safetensors",
         patients=f"{R}/{{cohort}}/cohort/patients.parquet",
-        conditions=f"{R}/{{cohort}}/cohort/{{condition}}.parquet",
+        conditions=lambda w: condition_file(w.cohort, w.condition),
         splits=f"{R}/{{cohort}}/splits/splits.parquet",
     output:
         samples=update(f"{RUN}/samples.npy"),

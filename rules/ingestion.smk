@@ -3,7 +3,8 @@
 Needs: DATA/{cohort}/ledger-{shard}.parquet and the DICOM store beside it (rules/sources.smk); the tables of
 rules/molecular.smk, for the page.
 Makes: R/{cohort}/imaging/shard-{shard}/ (series, phases and masks with the decision on each; volumes and masks on one
-grid; contact sheets), R/{cohort}/report/data.html, and R/{cohort}/imaging/losses.csv where not too much was lost.
+grid; contact sheets), R/{cohort}/report/data.html, R/{cohort}/imaging/losses.csv where not too much was lost, and
+R/{cohort}/imaging/system_c_flow.csv of the cohort that system C drew from.
 """
 
 from pathlib import Path
@@ -95,3 +96,26 @@ rule losses:
         code=digest_of("radgen_lib.cohort.ingested"),
     script:
         "../workflow_scripts/losses.py"
+
+
+rule system_c_flow:
+    """Who of the MR patients is left for system C, step by step, from the public index (PROTOCOLS 1.1)."""
+    output:
+        flow=update(f"{R}/{{cohort}}/imaging/system_c_flow.csv"),
+    log:
+        "logs/system_c_flow/{cohort}.log",
+    benchmark:
+        "logs/benchmarks/system_c_flow/{cohort}.tsv"
+    wildcard_constraints:
+        cohort="|".join(filter(LAYOUT.has_system_c_flow, CONFIG.cohorts)) or "(?!)",
+    conda:
+        "../envs/imaging.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
+        code=digest_of("radgen_lib.sources.imaging_source"),
+    script:
+        "../workflow_scripts/system_c_flow.py"

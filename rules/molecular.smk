@@ -13,6 +13,7 @@ rule read_omics:
     input:
         study=lambda w: LAYOUT.study(w.cohort, FILENAMES),
         clinical=lambda w: LAYOUT.clinical(w.cohort, FILENAMES),
+        rest=lambda w: LAYOUT.rest(w.cohort),
     output:
         **{
             Path(name).stem: update(f"{R}/{{cohort}}/omics/{name}")
@@ -33,6 +34,7 @@ rule read_omics:
         cohort=lambda w: TREE["cohorts"][w.cohort],
         code=digest_of(
             "radgen_lib.omics.study.local",
+            "radgen_lib.omics.study.rest",
             "radgen_lib.omics.study.write",
             "radgen_lib.imaging.pseudonyms",
         ),

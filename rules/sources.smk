@@ -2,8 +2,8 @@
 
 Needs: the registry (radgen_lib/sources/registry.yaml), and the network or a mirror folder.
 Makes: DATA/{source}/{filename}, each verified against the registry's SHA-256; DATA/{cohort}/ledger-{shard}.parquet,
-one row an image series, whose files lie in DATA/{cohort}/dicom, a store that resumes where a killed job stopped; for a
-phantom DATA/{cohort}/{study,tables,truth}.
+one row an image series, whose files lie in DATA/{cohort}/dicom, a store that resumes where a killed job stopped;
+DATA/{cohort}/rest.tsv where attributes are asked of the portal; for a phantom DATA/{cohort}/{study,tables,truth}.
 """
 
 
@@ -108,24 +108,27 @@ rule fetch_images:
         "../workflow_scripts/fetch_images.py"
 
 
-rule system_c_flow:
-    """Who of the MR patients is left for system C, step by step, from the public index (PROTOCOLS 1.1)."""
+rule fetch_rest:
+    """Ask cBioPortal's REST service for the clinical attributes that a study's tarball lacks."""
     output:
-        flow=update(f"{R}/{{cohort}}/imaging/system_c_flow.csv"),
+        table=f"{DATA}/{{cohort}}/rest.tsv",
+        card=f"{DATA}/{{cohort}}/rest.card.json",
     log:
-        "logs/system_c_flow/{cohort}.log",
+        "logs/fetch_rest/{cohort}.log",
     benchmark:
-        "logs/benchmarks/system_c_flow/{cohort}.tsv"
+        "logs/benchmarks/fetch_rest/{cohort}.tsv"
     wildcard_constraints:
-        cohort="|".join(filter(LAYOUT.has_system_c_flow, CONFIG.cohorts)) or "(?!)",
+        cohort="|".join(filter(LAYOUT.rest, CONFIG.cohorts)) or "(?!)",
+    retries: 1
     conda:
-        "../envs/imaging.yaml"
+        "../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=lambda wildcards, attempt: 500 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
-        code=digest_of("radgen_lib.sources.imaging_source"),
+        asked=lambda w: CONFIG.cohorts[w.cohort].omics.asked,
+        endpoint=lambda w: CONFIG.cohorts[w.cohort].omics.endpoint,
+        code="what a service says changes without us: it is asked once",
     script:
-        "../workflow_scripts/system_c_flow.py"
+        "../workflow_scripts/fetch_rest.py"

@@ -5,25 +5,33 @@ from radgen_lib.core.job import open_job
 with open_job(snakemake) as card:
     import pandas as pd
 
+    from radgen_lib.audit.factor_leakage import check_factor_fits
     from radgen_lib.audit.leakage import check_leakage, read_fits
     from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.rows import result_frame
 
     job, params = snakemake, snakemake.params
     splits = pd.read_parquet(job.input.splits)
+    splits = splits[splits["design"].isin(params.protocol["designs"])]
+    endpoints = pd.read_parquet(job.input.endpoint_splits)
+    factors = [pd.read_parquet(file) for file in job.input.factors]
+    eligible = {name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")}
+    eligible.update({"factors": set(table["patient"]) for table in factors})
     fits = [
         fit
         for path, (condition, generator, _) in zip(job.input.cards, params.runs, strict=True)
         for fit in read_fits(path, condition=condition, generator=generator)
     ]
     rows = check_leakage(
-        splits[splits["design"].isin(params.protocol["designs"])],
+        splits,
         fits,
         protocol_name=job.wildcards.protocol,
         split_unit=params.protocol["split_unit"],
-        endpoints=pd.read_parquet(job.input.endpoint_splits),
-        eligible={name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")},
+        endpoints=endpoints,
+        eligible=eligible,
     )
+    for table in factors:
+        rows += check_factor_fits(splits, table, endpoints, protocol_name=job.wildcards.protocol)
     rows = result_frame(rows)
     write_parquet(job.output.rows, rows)
     write_csv(job.output.csv, rows)

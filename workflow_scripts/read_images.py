@@ -9,11 +9,13 @@ with open_job(snakemake) as card:
 
     from radgen_lib.core.config.cohort import Imaging
     from radgen_lib.imaging.ingest import ingest_shard
+    from radgen_lib.sources.ledger import check_store
 
     job, params = snakemake, snakemake.params
+    store = Path(job.input.ledger).parent
     counts = ingest_shard(
-        pd.read_parquet(job.input.ledger),
-        Path(job.input.ledger).parent,
+        check_store(pd.read_parquet(job.input.ledger), store),  # what was lost since it was fetched is a row
+        store,
         Path(job.output.volumes).parent,
         imaging=Imaging(**params.imaging),
         names=None,

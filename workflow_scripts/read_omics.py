@@ -8,6 +8,7 @@ with open_job(snakemake) as card:
     from radgen_lib.core.config.cohort import Cohort
     from radgen_lib.imaging.pseudonyms import Pseudonyms
     from radgen_lib.omics.study.local import read_any_study
+    from radgen_lib.omics.study.rest import with_rest
     from radgen_lib.omics.study.write import write_omics
 
     job = snakemake
@@ -23,6 +24,8 @@ with open_job(snakemake) as card:
         scratch=root,
         expression=cohort.omics.expression if cohort.omics else "auto",
     )
+    if job.input.rest:
+        study = with_rest(study, Path(job.input.rest[0]))
     write_omics(study, Path(job.output.tensor).parent)
     if hidden:
         hidden.write_links("omics")

@@ -16,7 +16,9 @@ with open_job(snakemake) as card:
     job, params = snakemake, snakemake.params
     trained_on = json.loads(Path(job.input.card).read_text())["trained_on"]
     conditions = pd.read_parquet(job.input.conditions)
-    others = choose_others(pd.read_parquet(job.input.patients), params.sampling["max_synthetic"], seed=params.seed)
+    patients = pd.read_parquet(job.input.patients)
+    patients = patients[patients["patient"].isin(conditions["patient"])]
+    others = choose_others(patients, params.sampling["max_synthetic"], seed=params.seed)
     plan = SamplePlan(params.sampling["draws_heldout"], params.synthetic_folds, others, params.primary, params.seed)
     fitted = load_generators(Path(job.input.card))
     images, index = draw_samples(

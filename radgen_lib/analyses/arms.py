@@ -12,6 +12,7 @@ import pandas as pd
 from radgen_lib.analyses.classifiers import Fit
 from radgen_lib.analyses.runs import extractor_columns, finite_columns, repeat_of
 from radgen_lib.core.seeds import make_rng
+from radgen_lib.omics.conditions import of_fold
 
 CONTROLS = ("untrained", "noise")
 NO_REAL = "tested on synthetic images: the real arm has no such images"
@@ -58,6 +59,16 @@ class Material:
     samples: dict[tuple[str, str, str], pd.DataFrame]
     dropped_columns: int
 
+    def condition_of(self, fold: str) -> pd.DataFrame:
+        """The condition by patient as the generator of ``fold`` saw it: factors are fitted anew in each fold."""
+        if "fold" not in self.condition:
+            return self.condition
+        return of_fold(self.condition.reset_index(), fold).set_index("patient")
+
+    def fitted_on(self) -> pd.Index | None:
+        """Patients who have a condition that is fitted (factors); None for one that was measured."""
+        return self.condition.index.unique() if "fold" in self.condition else None
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -95,13 +106,14 @@ def arms_of(generators: list[str], primary: str) -> list[Arm]:
     return arms + [Arm(name, name, "synthetic") for name in CONTROLS]
 
 
-def sample_note(patients: pd.DataFrame, drawn: Iterable[str]) -> str:
+def sample_note(patients: pd.DataFrame, drawn: Iterable[str], condition: pd.Index | None = None) -> str:
     """How ``drawn`` came from the patients who have the condition but no MRI; "" when they are all of them.
 
     The draw is :func:`radgen_lib.generators.sampling.choose_others`: labelled patients first, so no random sample.
-    patients: patient, n_images, has_genes15.
+    patients: patient, n_images, has_genes15; condition: patients who have the condition (None: all with the genes).
     """
     everyone = set(patients.loc[(patients["n_images"] == 0) & patients["has_genes15"], "patient"])
+    everyone &= everyone if condition is None else set(condition)
     taken = everyone & set(drawn)
     if len(taken) == len(everyone):
         return ""
@@ -183,7 +195,7 @@ def _test_real(
     if arm.name == "condition":
         assert reference is not None
         outside = _labelled(reference.index.difference(material.real.index), labels)
-        table = material.condition
+        table = material.condition_of(part.source_fold)
         return table.reindex([*outside, *part.train]).dropna(), table.reindex(part.test).dropna()
     real_train, test = material.real.loc[part.train], material.real.loc[part.test]
     if pool is None:
@@ -198,7 +210,7 @@ def _test_synthetic(
     reference: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Train and test on patients without MRI, as the published study did."""
-    table = material.condition if arm.name == "condition" else pool
+    table = material.condition_of(part.source_fold) if arm.name == "condition" else pool
     assert table is not None
     train, test = (table.loc[table.index.intersection(p)].sort_index().dropna() for p in (part.train, part.test))
     if arm.name == "both":

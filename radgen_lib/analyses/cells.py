@@ -45,7 +45,11 @@ class Cell:
         """Key columns of the cell's rows, with the note that the protocol asks for."""
         folds = "holdout10" if setting.protocol.evaluation == "holdout10" else "out_of_fold"
         flagged = setting.protocol.circular_labels == "flag" and self.task == "subgroup"
-        note = CIRCULAR if flagged else selection_note(setting.protocol, self.condition)
+        note = (
+            CIRCULAR
+            if flagged
+            else selection_note(setting.protocol, self.condition, on_fitted=self.test_on == "synthetic")
+        )
         return {
             "item": ITEM, "protocol": setting.name, "condition": self.condition, "extractor": self.extractor,
             "task": self.task, "model": self.classifier, "design": f"{folds}:test_on_{self.test_on}",

@@ -128,7 +128,9 @@ def cell_rows(setting: Setting, tables: Tables, material: Material, generators: 
         rows += _holdout_rows(setting, predicted, keys, pool)
     else:
         rows += _out_of_fold_rows(setting, predicted, keys)
-    return _with_sample(rows, sets.sample_note(tables.patients, sets.drawn_patients(material, primary))), scores
+    return _with_sample(
+        rows, sets.sample_note(tables.patients, sets.drawn_patients(material, primary), material.fitted_on())
+    ), scores
 
 
 def _with_sample(rows: list[Row], sample: str) -> list[Row]:

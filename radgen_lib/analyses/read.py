@@ -12,6 +12,7 @@ from radgen_lib.analyses.arms import Tables
 from radgen_lib.analyses.runs import Run
 
 Paths = Mapping[str, object]
+CONDITIONS = ("genes15", "factors17", "factors")
 
 
 def _one(paths: Paths, name: str) -> str:
@@ -47,11 +48,12 @@ def read_runs(names: Sequence[Sequence[str]], paths: Paths, prefix: str = "") ->
 
 
 def read_tables(paths: Paths) -> Tables:
-    """The cohort's tables that predictions read."""
+    """The cohort's tables that predictions read; ``factors`` is there where a protocol conditions on it."""
+    given = {name: _many(paths, name) for name in CONDITIONS if name in dict(paths.items())}
     return Tables(
         patients=pd.read_parquet(_one(paths, "patients")),
         real_features=pd.read_parquet(_one(paths, "real")),
-        conditions={name: pd.read_parquet(_one(paths, name)) for name in ("genes15", "factors17")},
+        conditions={name: pd.read_parquet(files[0]) for name, files in given.items() if files},
         splits=pd.read_parquet(_one(paths, "splits")),
         endpoint_splits=pd.read_parquet(_one(paths, "endpoints")),
     )

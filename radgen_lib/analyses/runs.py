@@ -13,6 +13,7 @@ from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.errors import DataError
 
 # Under B-W10 this stands on every row that images made from the 15 genes enter, whatever the endpoint.
+FITTED_FACTORS = "the factors were fitted, without any label, on the tested patients too (see F.CMP for unseen ones)"
 SELECTED_GENES = "the 15 genes were chosen by survival of TCGA-BRCA patients (B-W10)"
 EXTRACTORS = ("radiomics", "vgg16", "resnet50", "inception", "radimagenet")
 _FOLD_NAMES = (
@@ -50,8 +51,13 @@ class Run:
         return self.index.merge(self.features, on="row", validate="one_to_one")
 
 
-def selection_note(protocol: Protocol, condition: str) -> str:
-    """Note on how the condition's variables were chosen, where the protocol asks for it, else ``""``."""
+def selection_note(protocol: Protocol, condition: str, *, on_fitted: bool = False) -> str:
+    """Note on how the condition's variables were chosen, where the protocol asks for it, else ``""``.
+
+    ``on_fitted``: the tested patients are without MRI, so the factors of the generators' folds were fitted on them too.
+    """
+    if condition == "factors" and on_fitted:
+        return FITTED_FACTORS
     return SELECTED_GENES if protocol.circular_labels == "flag" and condition == "genes15" else ""
 
 

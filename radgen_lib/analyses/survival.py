@@ -75,7 +75,7 @@ def survival_rows(
             for task in TASKS:
                 keys = {
                     "item": ITEM, "protocol": name, "condition": condition, "extractor": extractor, "task": task,
-                    "model": "cox", "note": selection_note(protocol, condition),
+                    "model": "cox", "note": selection_note(protocol, condition, on_fitted=True),
                 }  # fmt: skip
                 found, curve, risk = _task_rows(setting, tables, featured, keys, missing.get(extractor, ""))
                 rows += found

@@ -67,7 +67,7 @@ def covariates(
     shuffled = material.samples.get((protocol.primary, "shuffled", source))
     if shuffled is not None:
         arms["shuffled", protocol.primary] = [Block(shuffled, choice)]
-    arms["condition", ""] = [Block(material.condition, choice)]
+    arms["condition", ""] = [Block(material.condition_of(source), choice)]
     clinical = Block(clinical_table(tables.patients))
     arms["clinical", ""] = [clinical]
     arms["clinical+synthetic", protocol.primary] = [clinical, *arms["synthetic", protocol.primary]]

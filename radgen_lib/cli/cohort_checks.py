@@ -67,7 +67,7 @@ def _phantom(config: Config, name: str) -> Check:
 def _idc(
     config: Config, registry: Mapping[str, Source], name: str, imaging: Imaging, mirror: Path | None
 ) -> Iterator[Check]:
-    from radgen_lib.core.layout import PAPER_SERIES
+    from radgen_lib.core.source_layout import PAPER_SERIES
     from radgen_lib.sources.idc import list_series
     from radgen_lib.sources.idc_index_query import index_version
     from radgen_lib.sources.series_lists import choose_series

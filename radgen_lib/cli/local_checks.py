@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Series whose headers are all read to see what phases would be found.
 SAMPLE = 50
 _REASONS = 3
-_NO_PHASE = "not a contrast phase"
+_NO_PHASE = "not a contrast phase$|images refused"
 _LABELS = ("age", "stage", "subtype", "er", "pr", "her2", "os_days", "os_event")
 # Series of NIfTI files, which are written as DICOM for it.
 NIFTI_SAMPLE = 10
@@ -112,7 +112,7 @@ def _phases(name: str, listing: pd.DataFrame, imaging: Imaging) -> Iterator[Chec
         root = Path(place)
         ledger = fetch_series(sample, root, imaging, jobs=1, offline=True) if nifti else _linked(sample, root)
         scanned = scan(root, ledger, jobs=1)
-    phases, _, series = find_phases(scanned.instances)
+    phases, _, series = find_phases(scanned.instances, scanned.refused)
     studies = series.groupby(["patient", "study"]).ngroups if len(series) else 0
     what, of = f"phases of {name}", f"in a sample of {len(sample)} of {len(listing)} series ({studies} studies)"
     kept = phases[phases["kept"].astype(bool)]
@@ -128,8 +128,8 @@ def _phases(name: str, listing: pd.DataFrame, imaging: Imaging) -> Iterator[Chec
         yield Check("WARN", what, f"{text}; {studies - with_pre} without pre-contrast phase", todo)
     else:
         yield Check("OK", what, text)
-    # What is no phase (localisers, subtractions) is left out as it should be; the rest is a loss.
-    dynamic = ~phases["reason"].str.endswith(_NO_PHASE) & ~phases["kept"].astype(bool)
+    # What is no phase (localisers, subtractions) is left out as it should be; the rest is a loss, or told as a fault.
+    dynamic = ~phases["reason"].str.contains(_NO_PHASE) & ~phases["kept"].astype(bool)
     lost = Counter([*phases.loc[dynamic, "reason"], *scanned.faults["reason"]])
     for reason, count in lost.most_common(_REASONS):
         yield Check("WARN", what, f"{count} x {reason}", "Left out, a row with the reason")

@@ -72,6 +72,11 @@ class FactorLayout:
         """Factors of each fold as a table that generators are conditioned on."""
         return f"{self.base(cohort)}/rigorous/conditions.parquet"
 
+    def wanted(self, cohort: str, protocol: str, name: str = "conditions.parquet") -> list[str]:
+        """File ``name`` of the gathered fits, where a protocol conditions generators on them."""
+        used = "factors" in self.config.cpdm.protocols[protocol].conditions
+        return [f"{self.base(cohort)}/rigorous/{name}"] if used else []
+
     def tables(self, cohort: str) -> list[str]:
         """The CSV of every table."""
         if not self.applies(cohort):

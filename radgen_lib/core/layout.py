@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from radgen_lib.core.config.model import Config
 from radgen_lib.core.digest import code_digest
-from radgen_lib.core.errors import ConfigError
+from radgen_lib.core.factor_layout import FactorLayout
 from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
+from radgen_lib.core.source_layout import SourceLayout
 
-SYSTEM_C = ("idc", "tcga_brca", "dynamic")
-DUKE = "duke_breast_cancer_mri"
-PAPER_SERIES = "btf_features"
 DRIVERS = ("TP53", "PIK3CA", "CDH1")
 COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
 TABLES = ("B.ABS1", "B.ABS2", "B.TA", "B.TB", "B.TC", "B.TD", "B.F2", "S.ADH", "S.LEAK", "S.PRIV", "S.SIDE")
@@ -42,10 +37,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(SourceLayout):
     """Paths of one configuration."""
-
-    config: Config
 
     def is_released(self, cohort: str) -> bool:
         """Whether the cohort is the files that the authors of CPDM released (else it is ingested)."""
@@ -62,8 +55,9 @@ class Layout:
         return [
             Run(condition, generator, chunk, tuple(folds))
             for condition in block.conditions
-            if condition == "genes15" or self.is_released(cohort)
+            if condition != "factors17" or self.is_released(cohort)
             for generator in block.generators
+            if condition != "factors" or generator in block.on_factors
             for chunk, folds in jobs.items()
         ]
 
@@ -92,62 +86,15 @@ class Layout:
         """The page a person reads."""
         return f"{self.config.results}/{cohort}/report/index.html"
 
-    def shards(self, cohort: str) -> list[str]:
-        """Names of the shards of an ingested cohort's images."""
-        imaging = self.config.cohorts[cohort].imaging
-        return [] if imaging is None else [str(shard) for shard in range(imaging.shards)]
-
     def shard_files(self, cohort: str, name: str) -> list[str]:
         """File ``name`` of every shard of the images."""
         return [f"{self.config.results}/{cohort}/imaging/shard-{shard}/{name}" for shard in self.shards(cohort)]
-
-    def ledgers(self, cohort: str) -> list[str]:
-        """What was fetched or written, one table a shard."""
-        return [f"{self.config.downloads}/{cohort}/ledger-{shard}.parquet" for shard in self.shards(cohort)]
 
     def omics_files(self, cohort: str) -> list[str]:
         """Every file that the molecular study becomes."""
         if self.config.cohorts[cohort].omics is None:
             return []
         return [f"{self.config.results}/{cohort}/omics/{name}" for name in OMICS_FILES]
-
-    def study(self, cohort: str, filenames: Mapping[str, str]) -> str:
-        """Folder or archive of a cohort's molecular study; ``filenames``: of the registry's entries, by name."""
-        omics = self.config.cohorts[cohort].omics
-        if omics is None:
-            raise ConfigError(f"cohorts.{cohort}.omics: is missing, so there is no study to read")
-        if omics.source == "phantom":
-            return f"{self.config.downloads}/{cohort}/study"
-        if omics.source == "folder":
-            return str(omics.location)
-        if omics.study is None or omics.study not in filenames:
-            raise ConfigError(
-                f"cohorts.{cohort}.omics.study = {omics.study!r}: not in the registry. Add an entry of that name"
-            )
-        return f"{self.config.downloads}/{omics.study}/{filenames[omics.study]}"
-
-    def clinical(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
-        """The clinical table that goes before the study's: a file, or an entry of the registry."""
-        path = self.config.cohorts[cohort].clinical
-        if path is None:
-            return []
-        return [f"{self.config.downloads}/{path}/{filenames[path]}" if path in filenames else path]
-
-    def series_list(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
-        """File that lists the series to fetch, where the cohort's are those of the papers."""
-        imaging = self.config.cohorts[cohort].imaging
-        if imaging is None or imaging.series != "papers":
-            return []
-        return [f"{self.config.downloads}/{PAPER_SERIES}/{filenames[PAPER_SERIES]}"]
-
-    def phantom_disk_mb(self, cohort: str) -> int:
-        """Disk that one shard of a phantom's images takes: two bytes a voxel and 2 kB of header a slice, half spare."""
-        if (phantom := self.config.cohorts[cohort].phantom) is None:
-            return 0
-        slices, rows, columns = phantom.shape
-        phases = (phantom.post_phases + 3) * (1 + phantom.second_study_share)
-        total = 1.5 * phantom.patients * phases * slices * (2 * rows * columns + 2048)
-        return 1 + int(total / 1e6 / len(self.shards(cohort)))
 
     def ingested(self, cohort: str) -> list[str]:
         """Every file that ingestion makes, its page included; none of a released cohort."""
@@ -160,23 +107,6 @@ class Layout:
             tables.append(f"{self.config.results}/{cohort}/imaging/system_c_flow.csv")
         return [*self.ledgers(cohort), *shards, *tables, self.data_page(cohort), losses]
 
-    def has_system_c_flow(self, cohort: str) -> bool:
-        """Whether the cohort is the dynamic series of TCGA-BRCA in the public index, from which system C drew."""
-        imaging = self.config.cohorts[cohort].imaging
-        return imaging is not None and (imaging.source, imaging.collection, imaging.series) == SYSTEM_C
-
-    def has_duke_tables(self, cohort: str) -> bool:
-        """Whether the cohort brings clinical features and lesion boxes in the form of the Duke collection."""
-        block = self.config.cohorts[cohort]
-        return block.phantom is not None or (block.imaging is not None and block.imaging.collection == DUKE)
-
-    def duke_tables(self, cohort: str, filenames: Mapping[str, str]) -> dict[str, str]:
-        """Where those tables lie: a phantom's own, else the registry's."""
-        if self.config.cohorts[cohort].phantom is not None:
-            return {"folder": f"{self.config.downloads}/{cohort}/tables"}
-        names = ("duke_clinical", "duke_boxes")
-        return {name: f"{self.config.downloads}/{name}/{filenames[name]}" for name in names}
-
     def clinical_files(self, cohort: str) -> list[str]:
         """What those tables become."""
         if not self.has_duke_tables(cohort):
@@ -187,14 +117,9 @@ class Layout:
         """The page that shows how the data of an ingested cohort was read."""
         return f"{self.config.results}/{cohort}/report/data.html"
 
-    def wants_accelerator(self) -> int:
-        """GPUs that a GPU rule asks for: none under ``auto`` on a machine without one."""
-        present = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
-        return 0 if self.config.device == "auto" and not present else 1
-
     def drawn_folds(self, cohort: str, protocol: str, condition: str, chunk: str) -> list[str]:
         """Folds of a job whose generators draw patients without MRI; the 17 factors have none (image metrics only)."""
-        if condition != "genes15":
+        if condition == "factors17":
             return []
         return synthetic_folds(self.folds(cohort, protocol, chunk), self.config.cpdm.sampling.synthetic_repeats)
 
@@ -243,8 +168,9 @@ class Layout:
 
     def everything(self, cohort: str) -> list[str]:
         """Every file below the cohort's results."""
+        made = [*self.ingested(cohort), *FactorLayout(self.config).everything(cohort)]
         if not self.has_cpdm(cohort):
-            return self.ingested(cohort)
+            return made
         report = self.report(cohort)
         beside = [report.replace("index.html", name) for name in ("config.yaml", "model_cards.md")]
-        return [*self.ingested(cohort), *self.analysed(cohort), *self.figures(cohort), *beside, report]
+        return [*made, *self.analysed(cohort), *self.figures(cohort), *beside, report]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from radgen_lib.core.config.cohort import Splits
 from radgen_lib.core.config.model import Config
 
@@ -41,6 +43,12 @@ def synthetic_folds(folds: list[str], repeats: int) -> list[str]:
     """Folds whose generators draw images of patients without MRI: the published split, ``full``, first repeats."""
     first = tuple(f"r{r}f" for r in range(repeats))
     return [fold for fold in folds if fold in ("split", "full") or fold.startswith(first)]
+
+
+def accelerators(config: Config) -> int:
+    """GPUs that a GPU rule asks for: none under ``auto`` on a machine without one."""
+    present = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+    return 0 if config.device == "auto" and not present else 1
 
 
 def factor_folds(config: Config, cohort: str) -> list[str]:

@@ -2,11 +2,11 @@
 
 Against the published model it has one token per omics feature, which enters by cross-attention at low resolution and
 beside the noise level in every block (B-W03), classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598),
-averaged weights, standard start noise (B-W04) and a deterministic sampler of a few steps. Images live in [-1, 1] minus
-the training mean image, so that the network starts from the best constant answer. Training noise is higher than that
-of the paper (log sigma -1.2, 1.2): large smooth images and their condition show only where noise is strong (Hoogeboom
-et al. 2023, arXiv 2301.11093). Augmentation is left out on purpose: the chest wall has a side, and a shift that the
-network is not told of comes back in the samples.
+averaged weights, standard start noise (B-W04) and a deterministic sampler of a few steps (or stochastic ones). Images
+live in [-1, 1] minus the training mean image, so that the network starts from the best constant answer. Training noise
+is higher than that of the paper (log sigma -1.2, 1.2): large smooth images and their condition show only where noise is
+strong (Hoogeboom et al. 2023, arXiv 2301.11093). Augmentation is left out on purpose: the chest wall has a side, and a
+shift that the network is not told of comes back in the samples.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -22,13 +22,14 @@ from pydantic import Field, model_validator
 from radgen_lib.core.errors import ConfigError
 from radgen_lib.core.seeds import derive_seed
 from radgen_lib.generators.base import FitContext, Options, TrainingData
-from radgen_lib.generators.common import NetworkGenerator, build_seeded, fixed_numerics, noise_like, resize
+from radgen_lib.generators.common import NetworkGenerator, RowNoise, build_seeded, fixed_numerics, resize
 from radgen_lib.generators.loop import LoopOptions, train
 
 if TYPE_CHECKING:
     import torch
 
     from radgen_lib.generators.edm_network import PreconditionedUNet
+    from radgen_lib.generators.edm_sampler import Noise
 
 ATTENTION_SIDE = 32
 EMA_SHARE = 10.0
@@ -67,7 +68,13 @@ class EDMOptions(LoopOptions):
     guidance_from: Annotated[
         float, Field(ge=0, description="Lowest noise level with guidance; below, the null condition is not computed")
     ] = 0.1
-    sampling_steps: Annotated[int, Field(ge=1, le=1000, description="Steps of the Heun sampler")] = 18
+    sampler: Annotated[
+        Literal["heun", "ancestral", "dpm_sde"],
+        Field(description="heun: deterministic; ancestral: noise anew at every step; dpm_sde: that, of second order"),
+    ] = "heun"
+    sampling_steps: Annotated[
+        int, Field(ge=1, le=2000, description="Steps: about 20 of heun, 50 of dpm_sde, hundreds of ancestral")
+    ] = 18
     sigma_min: Annotated[float, Field(gt=0, description="Lowest noise level of sampling")] = 0.002
     sigma_max: Annotated[float, Field(gt=0, description="Highest noise level of sampling")] = 80.0
     noise_mean: Annotated[float, Field(description="Mean of log sigma in training")] = 0.0
@@ -140,7 +147,7 @@ class EDMDiffusion(NetworkGenerator["PreconditionedUNet"]):
         return self.options.model_copy(update={"ema": min(self.options.ema, max(1 - EMA_SHARE / steps, 0.01))})
 
     def sample(self, conditions: np.ndarray, seeds: Sequence[int], *, device: str = "cpu") -> np.ndarray:
-        """Draw one image per row with the Heun sampler."""
+        """Draw one image per row with the chosen sampler."""
         import torch
 
         network = self.fitted_network().to(device).eval()
@@ -148,15 +155,15 @@ class EDMDiffusion(NetworkGenerator["PreconditionedUNet"]):
         with fixed_numerics(threads=torch.get_num_threads(), deterministic=True), torch.inference_mode():
             for start in range(0, len(conditions), BATCH):
                 given = torch.from_numpy(np.array(conditions[start : start + BATCH], dtype=np.float32)).to(device)
-                noise = noise_like(seeds[start : start + BATCH], (1, self.size, self.size)).to(device)
-                drawn = (self.draw(network, given, noise) + network.centre + 1) / 2
+                noise = RowNoise(seeds[start : start + BATCH], (1, self.size, self.size), device)
+                drawn = (self.draw(network, given, noise.draw) + network.centre + 1) / 2
                 images.append(resize(drawn[:, 0].float().cpu().numpy(), self.image_size))
         return np.concatenate(images)
 
-    def draw(self, network: PreconditionedUNet, conditions: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Centred images in [-1, 1] units, [b, 1, size, size], from standard ``noise`` of that shape."""
+    def draw(self, network: PreconditionedUNet, conditions: torch.Tensor, noise: Noise) -> torch.Tensor:
+        """Centred images in [-1, 1] units, [b, 1, size, size]; ``noise()`` gives standard noise of that shape."""
         from radgen_lib.generators.edm_network import guided
-        from radgen_lib.generators.edm_sampler import heun, karras_sigmas
+        from radgen_lib.generators.edm_sampler import ancestral, heun, karras_sigmas
 
         chosen = self.options
         sigmas = karras_sigmas(chosen.sampling_steps, sigma_min=chosen.sigma_min, sigma_max=chosen.sigma_max)
@@ -166,7 +173,9 @@ class EDMDiffusion(NetworkGenerator["PreconditionedUNet"]):
             # arXiv 2404.07724): guiding the last steps too would only double their cost.
             return guided(network, conditions, chosen.guidance if sigma >= chosen.guidance_from else 1.0, noisy, sigma)
 
-        return heun(denoise, noise, sigmas)
+        if chosen.sampler == "heun":
+            return heun(denoise, noise(), sigmas)
+        return ancestral(denoise, noise, sigmas, order=2 if chosen.sampler == "dpm_sde" else 1)
 
 
 class UntrainedDiffusion(EDMDiffusion):

@@ -20,7 +20,7 @@ from radgen_lib.core.progress import Progress
 from radgen_lib.core.stop import stop_on_signal
 from radgen_lib.imaging.choice import keep_all
 from radgen_lib.imaging.contact import SheetArchive, sheet_name
-from radgen_lib.imaging.decisions import ingest_selection, series_table
+from radgen_lib.imaging.decisions import ingest_selection, lost_series, series_table, with_unreadable
 from radgen_lib.imaging.dicom.phases import find_phases
 from radgen_lib.imaging.dicom.scan import scan
 from radgen_lib.imaging.mask_tables import MaskFile, files_by_study, mask_frame
@@ -29,7 +29,7 @@ from radgen_lib.imaging.store import MASK_TYPE, VOLUME_TYPE, ArrayWriter
 from radgen_lib.imaging.study import NIFTI_FOLDER, StudyResult, StudyTask, read_study
 
 _LOG = logging.getLogger("radgen")
-_NEW = {"row": -1, "scale": np.nan, "motion_before_mm": np.nan, "motion_after_mm": np.nan}
+_NEW = {"row": -1, "scale": np.nan, "registration": "", "motion_before_mm": np.nan, "motion_after_mm": np.nan}
 _TABLES = ("series", "phases", "selection", "masks")
 
 
@@ -51,9 +51,10 @@ def ingest_shard(
     pseudonyms = Pseudonyms(root) if imaging.pseudonyms else None
     called = Names(dict(names) if names is not None else None, pseudonyms)
     _require_research_codes(ledger, called)
-    instances, faults = scan(root, ledger, jobs=jobs)
-    phases, members, series = find_phases(instances)
-    phases = keep_all(phases) if imaging.phases == "all" else phases
+    instances, faults, refused = scan(root, ledger, jobs=jobs)
+    phases, members, series = find_phases(instances, refused)
+    lost = lost_series(ledger, {*instances["series"].astype(str), *refused["series"].astype(str)}, faults)
+    phases = with_unreadable(keep_all(phases) if imaging.phases == "all" else phases, lost)
     phases, members = _renamed(phases, members, called)
     tasks = _tasks(phases, members, _mask_files(instances, phases, root, called))
     _LOG.info("images: %d studies, %d phases, %d kept so far", len(tasks), len(phases), int(phases["kept"].sum()))
@@ -62,7 +63,7 @@ def ingest_shard(
         _read_all(tasks, writer, root, out, imaging, jobs)
         phases, masks = _with_results(phases, writer), mask_frame(writer.mask_rows)
         named = masks.assign(series=called.column("series", masks["series"]))
-        series = series_table(ledger, series, phases, members, instances, faults, called)
+        series = series_table(series, phases, members, lost, called)
         selection = ingest_selection(ledger, series, phases, named, faults, called)
     _drop_old_nifti(out, set(phases.loc[phases["kept"], "volume"]) if imaging.nifti else set())
     for name, table in zip(_TABLES, (series, phases, selection, named), strict=True):
@@ -174,6 +175,7 @@ class _Writer:
             facts = {"index_phase": phase.volume == result.index, "kept": not phase.reason, "reason": phase.reason}
             if phase.grid is not None:
                 facts |= {"row": self._volumes.append(phase.grid), "scale": phase.scale}
+                facts["registration"] = phase.registration
                 facts |= {"motion_before_mm": phase.motion_before_mm, "motion_after_mm": phase.motion_after_mm}
                 self._sheets.add(phase.volume, phase.sheet)
             self.phase_rows[phase.volume] = facts
@@ -190,6 +192,9 @@ def _read_all(tasks: list[StudyTask], writer: _Writer, root: Path, out: Path, im
         for task, result in zip(tasks, results, strict=True):
             writer.add(task, result)
             kept = sum(not phase.reason for phase in result.phases)
+            for phase in result.phases:
+                if ": " in phase.registration:
+                    _LOG.warning("%s: registration %s", phase.volume, phase.registration)
             _LOG.info("%s: %d of %d phases, %d masks", task.name, kept, len(task.phases), len(result.masks.arrays))
             progress.advance()
             if stop:

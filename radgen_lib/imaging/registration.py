@@ -23,6 +23,8 @@ _MESH_MM = 60.0  # distance of the spline's control points
 _STEPS_MM = (4.0, 2.0, 1.0)  # voxels of the levels, coarse to fine
 _SPLINE_STEP_MM = 3.0
 _SAMPLES, _SPLINE_SAMPLES = 30_000, 15_000  # voxels that the measure is computed on, at most
+_NAN = float("nan")
+_ACCURACY_MM = 0.3  # a rigid search finds up to this between images of one place
 _SEED = 1  # SimpleITK moves regular samples a little at random
 
 
@@ -30,13 +32,15 @@ _SEED = 1  # SimpleITK moves regular samples a little at random
 class Registered:
     """The moving image on the fixed one's grid, the motion before and after (mm), and the transform that was used.
 
-    ``transform`` maps places in the fixed image to places in the moving one; None is the identity.
+    ``transform`` maps places in the fixed image to places in the moving one; None is the identity. ``outcome`` is the
+    kind of transform that was used (none, rigid, bspline) and, after a colon, why it is not what was asked for.
     """
 
     volume: Volume
     before_mm: float
     after_mm: float
     transform: _Transform | None
+    outcome: str
 
 
 def register(moving: Volume, fixed: Volume, how: How) -> tuple[Volume, float, float]:
@@ -54,29 +58,63 @@ def registered(moving: Volume, fixed: Volume, how: How) -> Registered:
     ``rigid``: three shifts and three angles; ``bspline``: these, then a cubic spline with control points every 60 mm;
     ``none``: only brought to the grid, and motion is measured. Motion is the root mean square length, over the
     foreground (Otsu), of the rigid displacement that mutual information finds between two images: its first value
-    is of the images as acquired, its second of the registered one, so what a rigid search can still find. A
-    registration that does not raise mutual information is dropped. Raises ValueError for another ``how``, VolumeFault
-    when the images do not overlap.
+    is of the images as acquired, its second of the registered one, so what a rigid search can still find; NaN where
+    the search fails. A registration that fails or does not raise mutual information is dropped, the spline to the
+    rigid one before it, that to the image as acquired, and the outcome says so. Raises ValueError for another
+    ``how``, VolumeFault when the images do not overlap.
     """
     if how not in ("none", "rigid", "bspline"):
         raise ValueError(f"registration {how!r}: allowed are none, rigid and bspline")
     target, source = _image(fixed), _image(moving)
     identity = sitk.Transform(3, sitk.sitkIdentity)
     if not (_varies(fixed) and _varies(moving)):
-        return Registered(_resampled(source, target, identity, fixed), 0.0, 0.0, None)
+        said = "none" if how == "none" else "none: one of the images has a single value"
+        return Registered(_resampled(source, target, identity, fixed), _NAN, _NAN, None, said)
+    shared = {"none": _information(identity, source, target)}
+    if np.isnan(shared["none"]):
+        raise VolumeFault("cannot be registered: the images do not overlap")
+    found, failed = _searched(source, target, how)
+    before = _length(found["rigid"], target) if "rigid" in found else _NAN
+    if how == "none":
+        return Registered(_resampled(source, target, identity, fixed), before, before, None, "none")
+    shared |= {name: _information(transform, source, target) for name, transform in found.items()}
+    used = max(shared, key=lambda name: np.nan_to_num(shared[name], nan=-np.inf))
+    transform = found.get(used)
+    result = _resampled(source, target, identity if transform is None else transform, fixed)
+    after = before if transform is None else _left(result, target)
+    dropped = list(shared)[list(shared).index(used) + 1 :]
+    return Registered(
+        result, before, after, transform, _outcome(used, dropped, failed, worse=after > before + _ACCURACY_MM)
+    )
+
+
+def _outcome(used: str, dropped: list[str], failed: list[str], *, worse: bool) -> str:
+    """The transform that was used, and after a colon what speaks against it."""
+    reasons = [f"{name} dropped, it does not raise mutual information" for name in dropped]
+    reasons += [f"{name} failed, its search found no end" for name in failed]
+    reasons += ["more motion is left than there was"] if worse else []
+    return f"{used}: {'; '.join(reasons)}" if reasons else used
+
+
+def _searched(source: _Image, target: _Image, how: How) -> tuple[dict[str, _Transform], list[str]]:
+    """Transforms by name, the weakest first, and the names of those whose search failed."""
+    found: dict[str, _Transform] = {}
     try:
-        rigid = _rigid(source, target)
-        offered = [identity] if how == "none" else [identity, rigid]
+        found["rigid"] = _rigid(source, target)
         if how == "bspline":
-            offered.append(_spline(source, target, rigid))
-        transform = _best(offered, source, target)
-    except RuntimeError as error:
-        raise VolumeFault("cannot be registered: the images do not overlap") from error
-    before = _length(rigid, target)
-    result = _resampled(source, target, transform, fixed)
-    if transform is identity:
-        return Registered(result, before, before, None)
-    return Registered(result, before, _length(_rigid(_image(result), target), target), transform)
+            found["bspline"] = _spline(source, target, found["rigid"])
+    except RuntimeError:  # the package's only error: all samples left the image, a scale is zero ...
+        asked = ("rigid", "bspline") if how == "bspline" else ("rigid",)
+        return found, [name for name in asked if name not in found]
+    return found, []
+
+
+def _left(result: Volume, target: _Image) -> float:
+    """Motion that a rigid search finds between a registered image and ``target``; NaN where it fails."""
+    try:
+        return _length(_rigid(_image(result), target), target)
+    except RuntimeError:
+        return _NAN
 
 
 def _image(volume: Volume) -> _Image:
@@ -157,14 +195,14 @@ def _spline(source: _Image, target: _Image, rigid: _Transform) -> _Transform:
     return sitk.CompositeTransform([rigid, spline])
 
 
-def _best(transforms: list[_Transform], source: _Image, target: _Image) -> _Transform:
-    """The transform under which the images share most information; the earlier one when two are equal."""
-    values = []
-    for transform in transforms:
-        method = _method(target)
-        method.SetInitialTransform(transform)
-        values.append(method.MetricEvaluate(target, source))
-    return transforms[int(np.argmin(values))]
+def _information(transform: _Transform, source: _Image, target: _Image) -> float:
+    """Mutual information of ``target`` and the transformed ``source``; NaN where they do not overlap."""
+    method = _method(target)
+    method.SetInitialTransform(transform)
+    try:
+        return -float(method.MetricEvaluate(target, source))
+    except RuntimeError:
+        return _NAN
 
 
 def _length(transform: _Transform, target: _Image) -> float:

@@ -76,7 +76,7 @@ def _places(old: int, new: int) -> np.ndarray:
 
 
 def _linear(values: np.ndarray, places: Sequence[np.ndarray]) -> np.ndarray:
-    """Linear interpolation, one output slice at a time so that the work stays in the cache.
+    """Linear interpolation, one output slice at a time in the same few buffers, so that the work stays in the cache.
 
     The array is walked in the order in which it lies in memory: a flipped axis is turned back, and its places with
     it; turned rows and columns are turned back, and the result with them.
@@ -89,17 +89,22 @@ def _linear(values: np.ndarray, places: Sequence[np.ndarray]) -> np.ndarray:
     swap = values.strides[1] < values.strides[2]
     if swap:
         values, places = values.transpose(0, 2, 1), [places[0], places[2], places[1]]
-    (low, high, part), rows, columns = (
-        _neighbours(place, size) for place, size in zip(places, values.shape, strict=True)
-    )
+    slices, rows, columns = (_neighbours(place, size) for place, size in zip(places, values.shape, strict=True))
     result = np.empty([len(place) for place in places], dtype=np.float32)
-    for index, (first, second, share) in enumerate(zip(low, high, part, strict=True)):
-        plane = values[first]
-        if share:  # exactly on a slice, its neighbour is not read
-            plane = _between(plane, values[second].copy(), share)
-        plane = _between(plane[rows[0]], plane[rows[1]], rows[2][:, None])
-        before, after, share = columns
-        result[index] = _between(plane.take(before, axis=1), plane.take(after, axis=1), share)
+    buffer = np.empty(values.shape[1:], dtype=np.float32)
+    above, below = np.empty((2, result.shape[1], values.shape[2]), dtype=np.float32)
+    before = np.empty(result.shape[1:], dtype=np.float32)
+    for index, (low, high, part) in enumerate(zip(*slices, strict=True)):
+        plane = values[low]
+        if part:  # exactly on a slice, its neighbour is not read
+            plane = _between(plane, values[high], part, buffer)
+        # No index is out of range; "clip" only lets take write into its result directly.
+        np.take(plane, rows[0], axis=0, out=above, mode="clip")
+        np.take(plane, rows[1], axis=0, out=below, mode="clip")
+        _between(above, below, rows[2][:, None], below)
+        np.take(below, columns[0], axis=1, out=before, mode="clip")
+        after = np.take(below, columns[1], axis=1, out=result[index], mode="clip")
+        _between(before, after, columns[2], after)
     return result.transpose(0, 2, 1) if swap else result
 
 
@@ -109,12 +114,12 @@ def _neighbours(place: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, n
     return low, np.minimum(low + 1, size - 1), (place - low).astype(np.float32)
 
 
-def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """``first`` + (``second`` - ``first``) x ``share``, in the memory of ``second``."""
-    second -= first
-    second *= share
-    second += first
-    return second
+def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """``first`` + (``second`` - ``first``) x ``share``, written to ``out``, which may be ``second``."""
+    np.subtract(second, first, out=out)
+    out *= share
+    out += first
+    return out
 
 
 def projection(values: np.ndarray, how: Literal["mean", "max"]) -> np.ndarray:

@@ -48,11 +48,16 @@ class StudyTask:
 
 @dataclass
 class PhaseResult:
-    """What became of one phase: ``grid`` is float16 [D, H, W], raw values divided by ``scale``, None when not kept."""
+    """What became of one phase: ``grid`` is float16 [D, H, W], raw values divided by ``scale``, None when not kept.
+
+    ``registration``: how it was brought onto the pre-contrast phase and, after a colon, why not as asked for; "" where
+    nothing was asked for.
+    """
 
     volume: str
     reason: str = ""
     scale: float = float("nan")
+    registration: str = ""
     motion_before_mm: float = float("nan")
     motion_after_mm: float = float("nan")
     grid: np.ndarray | None = None
@@ -125,11 +130,15 @@ def _read_phase(
     volume, bias = _corrected(volume, imaging, reference)
     geometry = _without_values(volume)
     result, transform = PhaseResult(name), None
-    if reference is not None and imaging.registration != "none":
+    if reference is None:
+        asked = imaging.registration != "none" and row["phase"] != "pre"
+        result.registration = "none: no pre-contrast phase" if asked else ""
+    elif imaging.registration != "none":
         from radgen_lib.imaging.registration import registered
 
         found = registered(volume, reference.volume, imaging.registration)
         volume, transform = found.volume, found.transform
+        result.registration = found.outcome
         result.motion_before_mm, result.motion_after_mm = found.before_mm, found.after_mm
     grid = to_grid(canonical(volume), imaging.volume)
     result.scale = reference.scale if reference is not None else float(np.percentile(grid, SCALE_PERCENTILE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 LABELS: dict[str, dict[str, str]] = {
     "protocol": {"as_published": "as published, rerun", "rigorous": "rigorous", "shared": "both protocols"},
-    "condition": {"genes15": "15 genes", "factors17": "17 factors"},
+    "condition": {"genes15": "15 genes", "factors17": "17 factors", "factors": "factors by fold"},
     "generator": {
         "cpdm": "CPDM", "edm": "EDM", "vae": "VAE", "pca_ridge": "PCA + ridge", "nearest": "nearest patient",
         "mean": "mean image", "untrained": "untrained", "noise": "noise",

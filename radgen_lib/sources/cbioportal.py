@@ -1,62 +1,55 @@
-"""Studies of cBioPortal: the tarball of a study by its pinned address, verified, and unpacked with suspicion."""
+"""Clinical attributes that the tarball of a study lacks, asked of cBioPortal's REST service and kept as one table."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import difflib
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from radgen_lib.core.errors import ConfigError
-from radgen_lib.sources.download import fetch
-from radgen_lib.sources.registry import UNKNOWN, Source, load_registry
-from radgen_lib.sources.tar_archive import unpack_tar
+import pandas as pd
 
-ADDRESS = "https://cbioportal-datahub.s3.amazonaws.com/{study}.tar.gz"
+from radgen_lib.core.atomic import atomic_path
+from radgen_lib.core.errors import ConfigError, DownloadError
+
+if TYPE_CHECKING:
+    from radgen_lib.sources.cbioportal_rest import PortalClient
+
+_LOG = logging.getLogger("radgen")
+# One row a value: portal's names of patient and sample ("" for an attribute of patients), where it is from, and text.
+REST_COLUMNS = ("PATIENT_ID", "SAMPLE_ID", "STUDY_ID", "ATTRIBUTE", "VALUE")
 
 
-def study_source(study: str, registry: Mapping[str, Source] | None = None) -> Source:
-    """The registry's entry of a study, or one made from the address that the portal gives to all its tarballs.
+def fetch_attributes(
+    asked: Sequence[Sequence[str]], target: Path, *, client: PortalClient, offline: bool
+) -> dict[str, dict[str, object]]:
+    """Ask for (study, attribute) pairs and write their values to ``target``, a table of :data:`REST_COLUMNS`.
 
-    Of a study that the registry lacks no SHA-256 is known: it is recorded at the first download. Raises ConfigError
-    for a name that no study has.
+    Tab-separated text, rows sorted, whatever order they came in; line ends and tabs within a value become blanks. It
+    is whole or not there. Returns per ``study/attribute`` its level and the number of values. Raises ConfigError for
+    an attribute that the study has not, DownloadError when ``offline`` and when the service does not answer.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", study):
-        raise ConfigError(f"omics.study = {study!r}: is not the name of a study, e.g. brca_tcga_pan_can_atlas_2018")
-    known = load_registry() if registry is None else registry
-    if study in known:
-        return known[study]
-    return Source(
-        name=study,
-        what=f"Study {study} of cBioPortal",
-        url=ADDRESS.format(study=study),
-        filename=f"{study}.tar.gz",
-        bytes=None,
-        sha256=UNKNOWN,
-        licence="as stated by the study",
-        citation="Cerami E et al. Cancer Discov 2012;2:401-404. doi:10.1158/2159-8290.CD-12-0095",
-    )
-
-
-def fetch_study(
-    study: str,
-    downloads: Path,
-    folder: Path,
-    *,
-    mirror: Path | None,
-    offline: bool,
-    registry: Mapping[str, Source] | None = None,
-    retries: int = 5,
-    backoff: float = 1.0,
-) -> Path:
-    """Bring the tarball of ``study`` below ``downloads``, unpack its text files into ``folder``, and return that.
-
-    A ``folder`` that already holds the study is kept. Raises DownloadError when the tarball cannot be had or is not
-    the one of the registry, DataError when it cannot be unpacked.
-    """
-    if folder.is_dir() and any(folder.rglob("meta*.txt")):
-        return folder
-    source = study_source(study, registry)
-    target = downloads / source.name / source.filename
-    fetch(source, target, mirror=mirror, offline=offline, retries=retries, backoff=backoff)
-    unpack_tar(target, folder, suffixes=(".txt",))
-    return folder
+    if offline:
+        raise DownloadError(
+            f"omics.rest: offline, so the portal cannot be asked for {', '.join('/'.join(pair) for pair in asked)}. "
+            f"Set `offline: false` once, put {target.name} and its card of an earlier run into {target.parent}, or "
+            "empty `omics.rest`"
+        )
+    known = {study: client.attributes(study) for study in dict.fromkeys(study for study, _ in asked)}
+    rows: list[tuple[str, ...]] = []
+    told: dict[str, dict[str, object]] = {}
+    for study, attribute in asked:
+        if attribute not in known[study]:
+            near = difflib.get_close_matches(attribute, sorted(known[study]), 3)
+            allowed = f"near ones are {', '.join(near)}" if near else f"it has {len(known[study])} others"
+            raise ConfigError(f"omics.rest: study {study} has no attribute {attribute!r}; {allowed}")
+        kind = known[study][attribute]
+        values = client.values(study, attribute, kind)
+        rows += [(value.patient, value.sample, study, attribute, value.value) for value in values]
+        told[f"{study}/{attribute}"] = {"level": kind.lower(), "values": len(values)}
+        _LOG.info("%s/%s: %d values, one a %s", study, attribute, len(values), kind.lower())
+    clean = sorted({tuple(" ".join(cell.split()) for cell in row) for row in rows})
+    with atomic_path(target) as path:
+        pd.DataFrame(clean, columns=list(REST_COLUMNS)).to_csv(path, sep="\t", index=False, lineterminator="\n")
+    return told

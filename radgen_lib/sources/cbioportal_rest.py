@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import requests
 
@@ -14,8 +14,17 @@ from radgen_lib.sources.http_retry import reason_of, web_session
 from radgen_lib.sources.transfer import HEADERS
 
 _LOG = logging.getLogger("radgen")
+Kind = Literal["PATIENT", "SAMPLE"]
 BASE = "https://www.cbioportal.org/api"
 _ASK_AGAIN = "Check the network and start again later"
+
+
+class Value(NamedTuple):
+    """A value of a clinical attribute, and whose it is."""
+
+    patient: str
+    sample: str
+    value: str
 
 
 class PortalClient:
@@ -55,20 +64,28 @@ class PortalClient:
             raise DownloadError(f"{self._base}/{path}: {len(found)} of {total} rows came. {_ASK_AGAIN}")
         return found
 
-    def clinical(self, study: str, kind: str = "PATIENT") -> dict[str, dict[str, str]]:
-        """Clinical values of a study by patient or sample (``kind``: PATIENT or SAMPLE), attributes as in files."""
-        key = "patientId" if kind == "PATIENT" else "sampleId"
-        table: dict[str, dict[str, str]] = {}
-        for row in self.rows(f"studies/{study}/clinical-data", {"clinicalDataType": kind, "projection": "SUMMARY"}):
-            table.setdefault(str(row[key]), {})[str(row["clinicalAttributeId"])] = str(row["value"])
-        return table
+    def attributes(self, study: str) -> dict[str, Kind]:
+        """Clinical attributes of a study, and whether each is one of patients or of samples."""
+        rows = self.rows(f"studies/{study}/clinical-attributes", {"projection": "SUMMARY"})
+        return {
+            str(row.get("clinicalAttributeId")): "PATIENT" if row.get("patientAttribute") else "SAMPLE" for row in rows
+        }
 
-    def sequenced(self, study: str) -> list[str]:
-        """Samples of the list of sequenced tumours of a study."""
-        identifiers, _ = self._json(f"sample-lists/{study}_sequenced/sample-ids", {})
-        if not isinstance(identifiers, list):
-            raise DownloadError(f"{self._base}: the list of sequenced samples is no list. {_ASK_AGAIN}")
-        return [str(name) for name in identifiers]
+    def values(self, study: str, attribute: str, kind: Kind) -> list[Value]:
+        """Values of one clinical attribute, as text; ``sample`` is "" where the attribute is one of patients.
+
+        Raises DownloadError for a row that lacks a patient or a value.
+        """
+        path = f"studies/{study}/clinical-data"
+        found = []
+        for row in self.rows(path, {"attributeId": attribute, "clinicalDataType": kind, "projection": "SUMMARY"}):
+            if row.get("clinicalAttributeId") != attribute:
+                continue  # a service that knows no such filter gives all attributes
+            cells = [str(row.get(key) or "") for key in ("patientId", "sampleId", "value")]
+            if not cells[0] or row.get("value") is None or (kind == "SAMPLE" and not cells[1]):
+                raise DownloadError(f"{self._base}/{path}: a row without patient, sample or value. {_ASK_AGAIN}")
+            found.append(Value(cells[0], cells[1] if kind == "SAMPLE" else "", cells[2]))
+        return found
 
     def _page(self, path: str, params: Mapping[str, str]) -> tuple[list[dict[str, Any]], int | None]:
         page, headers = self._json(path, params)

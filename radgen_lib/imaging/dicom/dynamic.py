@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from radgen_lib.imaging.dicom.classify import MIN_SLICES, POST, PRE, words_of
+from radgen_lib.imaging.dicom.refused import says_the_same
 from radgen_lib.imaging.dicom.split import Part
 from radgen_lib.imaging.dicom.timing import TEMPORAL, column, in_time, seconds_after
 
@@ -36,11 +37,11 @@ def name_dynamic(parts: list[Part]) -> list[Named]:
     set aside; a phase with fewer slices than its siblings is refused, because its ends lack.
     """
     found: list[Named] = []
-    thin = [part for part in parts if part.places < MIN_SLICES]
+    thin = [part for part in parts if part.places < MIN_SLICES and not part.refused]
     for part in thin:
         count = part.places
         found.append(Named(part, "other", f"{count} slices only", f"{count} slices are not a volume"))
-    sets = _by_geometry([part for part in parts if part.places >= MIN_SLICES])
+    sets = _by_geometry([part for part in parts if part.places >= MIN_SLICES or part.refused])
     for number, members in enumerate(sets):
         unique, copies = _without_copies(members)
         if number:
@@ -63,7 +64,7 @@ def _by_geometry(parts: list[Part]) -> list[list[Part]]:
             home.append(part)
 
     def rank(members: list[Part]) -> tuple[int, int, int, tuple[str, ...]]:
-        sound = sum(not part.fault for part in members)
+        sound = sum(not part.fault or part.refused != "" for part in members)
         return -sound, -len(members), -max(part.places for part in members), members[0].series
 
     return sorted(sets, key=rank)
@@ -76,23 +77,31 @@ def _alike(one: Part, two: Part) -> bool:
         [first["spacing_row"], first["spacing_col"]], [second["spacing_row"], second["spacing_col"]], rtol=0.01
     )
     turned = np.abs(np.subtract(first["orientation"], second["orientation"])).max() > _SAME_AXES
-    apart = np.linalg.norm(_middle(one) - _middle(two)) > _NEAR_MM
-    return bool(same and spacing and not turned and not apart)
+    return bool(same and spacing and not turned and not _apart(one, two))
 
 
-def _middle(part: Part) -> np.ndarray:
-    places = np.array(part.rows["position"].tolist())
-    middle: np.ndarray = (places.min(axis=0) + places.max(axis=0)) / 2
-    return middle
+def _apart(one: Part, two: Part) -> bool:
+    """Whether the middles are apart; of a refused part, which may lack slices, whether neither lies in the other."""
+    first, second = (np.array(part.rows["position"].tolist()) for part in (one, two))
+    middles = [(places.min(axis=0) + places.max(axis=0)) / 2 for places in (first, second)]
+    if not (one.refused or two.refused):
+        return bool(np.linalg.norm(middles[0] - middles[1]) > _NEAR_MM)
+    gaps = [np.linalg.norm(second - middles[0], axis=1).min(), np.linalg.norm(first - middles[1], axis=1).min()]
+    return bool(min(gaps) > _NEAR_MM)
 
 
 def _without_copies(parts: list[Part]) -> tuple[list[Part], list[Part]]:
-    """Parts, and those whose pixels all stand in another series too (the scan compared them)."""
+    """Parts, and those whose pixels all stand in another series too (the scan compared them).
+
+    The pixels of a refused part are not there: it is a copy when its tags, times among them, are those of another.
+    """
+    sound = [part for part in parts if not part.refused]
     seen: dict[frozenset[str], Part] = {}
     unique, copies = [], []
     for part in sorted(parts, key=lambda part: part.series):
         sums = frozenset(part.rows["pixels_sha256"])
-        if "" not in sums and sums in seen and seen[sums].series != part.series:
+        pixels = "" not in sums and sums in seen and seen[sums].series != part.series
+        if pixels or (part.refused and any(says_the_same(part.rows, one.rows) for one in sound)):
             copies.append(part)
         else:
             seen.setdefault(sums, part)

@@ -10,14 +10,14 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydicom.charset import convert_encodings
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
-from pydicom.filereader import data_element_generator
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag
+
+from radgen_lib.imaging.dicom.elements import read_elements as read_elements  # part of this module's interface
 
 NONE = float("nan")
 _DAY = 86400.0
@@ -27,22 +27,6 @@ NO_CONTRAST = ("", "NO", "NONE", "N", "0", "OFF", "NO CONTRAST")
 
 # Elements of a data set by the number of their tag, as pydicom read them: mostly raw, none converted before it is used.
 Elements = Mapping[int, Any]
-
-
-def read_elements(handle: BinaryIO, *, implicit: bool, little: bool, stop: int, only: set[int] | None) -> Elements:
-    """Elements from where ``handle`` stands to the first tag of ``stop`` or more, where it is left standing.
-
-    ``only`` are the tags to keep, None all.
-    """
-
-    def beyond(tag: BaseTag, representation: str | None, length: int) -> bool:
-        return int.__ge__(tag, stop)  # the tag's own comparison costs a tenth of the scan
-
-    keep: Any = only
-    return {
-        int(element.tag): element
-        for element in data_element_generator(handle, implicit, little, stop_when=beyond, specific_tags=keep)
-    }
 
 
 @cache

@@ -7,6 +7,7 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,18 +62,18 @@ _PARSE_FAULTS = (
 
 
 class HeaderFault(Exception):
-    """A file that gives no row; the text is the reason, free of identifiers."""
+    """A file that cannot be used: why, free of identifiers; ``rows`` of its MR images, where its header is whole."""
 
-    def __init__(self, reason: str, patient: str = "", series: str = "") -> None:
+    def __init__(self, reason: str, patient: str = "", series: str = "", rows: Sequence[dict[str, Any]] = ()) -> None:
         super().__init__(reason)
-        self.patient, self.series = patient, series
+        self.patient, self.series, self.rows = patient, series, rows
 
 
 def read_header(path: Path) -> list[dict[str, Any]]:
     """Rows of a DICOM file (columns: :data:`radgen_lib.imaging.dicom.scan.COLUMNS` but folder and file).
 
-    Pixel data is not read; only whether all of it is there. Raises HeaderFault for what is not a readable MR image
-    (or, as kind "SEG", a segmentation).
+    Pixel data is not read; only whether all of it is there. Raises HeaderFault for what is no readable MR image (or
+    segmentation, kind "SEG").
     """
     try:
         with open(path, "rb") as handle, warnings.catch_warnings():
@@ -110,21 +111,28 @@ def _rows(data: f.Elements, syntax: str, handle: BinaryIO, size: int) -> list[di
         raise HeaderFault("truncated or damaged header (no modality or identifiers)", patient, series)
     if modality not in ("MR", "SEG"):
         raise HeaderFault(f"not MR (modality {words.one_of(modality, words.MODALITIES)})", patient, series)
-    if not can_decode(syntax):
-        raise HeaderFault(f"unreadable transfer syntax ({words.transfer_syntax(syntax)})", patient, series)
     base = _base(data, syntax)
-    place, fault = _pixels(base, handle, size)
+    place, fault = PixelPlace(-1, -1), f"unreadable transfer syntax ({words.transfer_syntax(syntax)})"
+    if can_decode(syntax):
+        place, fault = _pixels(base, handle, size)
+    base.update(has_pixels=not fault, pixel_offset=place.offset, pixel_bytes=place.length, file_bytes=size)
     if fault == "no pixel data" and _ends_inside(data, size):
-        fault = "truncated: the file ends in its header"
-    if fault:
-        raise HeaderFault(fault, patient, series)
-    base.update(has_pixels=True, pixel_offset=place.offset, pixel_bytes=place.length, file_bytes=size)
-    if modality == "SEG" or (base["frames"] == 1 and not f.items(data, "PerFrameFunctionalGroupsSequence")):
-        return [base]
+        raise HeaderFault("truncated: the file ends in its header", patient, series)
+    if fault and modality == "SEG":
+        raise HeaderFault(f"segmentation: {fault}", patient, series)
     try:
-        return frame_rows(data, base)
+        rows = _images(data, base)
     except ValueError as error:
-        raise HeaderFault(str(error), patient, series) from error
+        raise HeaderFault(fault or str(error), patient, series) from error
+    if fault:
+        raise HeaderFault(fault, patient, series, [row for row in rows if row["position"] and row["orientation"]])
+    return rows
+
+
+def _images(data: f.Elements, base: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a frame of a multi-frame image, else one; raises ValueError when groups of the frames are not there."""
+    single = base["frames"] == 1 and not f.items(data, "PerFrameFunctionalGroupsSequence")
+    return [base] if single or base["kind"] == "SEG" else frame_rows(data, base)
 
 
 def _pixels(base: dict[str, Any], handle: BinaryIO, size: int) -> tuple[PixelPlace, str]:

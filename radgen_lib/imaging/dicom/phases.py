@@ -12,6 +12,7 @@ from radgen_lib.cohort.ids import site_of
 from radgen_lib.imaging.dicom.classify import classify
 from radgen_lib.imaging.dicom.dynamic import Named, name_dynamic
 from radgen_lib.imaging.dicom.geometry import axes_of
+from radgen_lib.imaging.dicom.refused import REFUSED, with_refused
 from radgen_lib.imaging.dicom.split import Part, split_study
 from radgen_lib.imaging.volume import VolumeFault, view_of
 
@@ -26,15 +27,20 @@ SERIES_COLUMNS = (
 )  # fmt: skip
 
 
-def find_phases(instances: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], pd.DataFrame]:
+def find_phases(
+    instances: pd.DataFrame, refused: pd.DataFrame | None = None
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], pd.DataFrame]:
     """Phases of every study of a scan's ``instances``: the phase table, the instances of each volume, the series table.
 
     A phase table row (:data:`PHASE_COLUMNS`) is a stack of images that may be a phase, kept or not; ``kept`` rows are
     pre- and post-contrast phases whose planes make a volume. A volume is named ``<patient>/<study number>/<phase>``,
     with ``-2``, ``-3`` ... where a study has several of the kind. Segmentations are in none of the tables. Decisions
     and reasons quote no free text of the tags; the tables hold no dates or times of day.
+
+    Images that the scan ``refused`` take part in the naming, so that the other phases are called what they would be
+    called with them; a phase that has some is not kept, with the reason.
     """
-    images = instances[instances["kind"] == "MR"]
+    images = with_refused(instances, refused)
     phases: list[dict[str, object]] = []
     series: list[dict[str, object]] = []
     members: dict[str, pd.DataFrame] = {}
@@ -72,7 +78,8 @@ def _study_phases(rows: pd.DataFrame) -> list[Named]:
             reason = f"mixed orientations: {len(part.rows)} images of a series whose others lie otherwise"
             rest.append(Named(part, "other", reason, reason))
         elif verdict.kind != "dynamic":
-            rest.append(Named(part, verdict.kind, verdict.decision, f"{verdict.kind}: not a contrast phase"))
+            reason = f"{verdict.kind}: not a contrast phase" + (f"; {part.refused}" if part.refused else "")
+            rest.append(Named(part, verdict.kind, verdict.decision, reason))
         elif not part.rows["position"].notna().all():
             rest.append(Named(part, "other", part.fault, part.fault))
         else:
@@ -80,7 +87,8 @@ def _study_phases(rows: pd.DataFrame) -> list[Named]:
     found = name_dynamic(dynamic)
     for item in found:
         mixed = "mixed orientations in the series; " if item.part.orientations > 1 and item.part.fault else ""
-        item.reason = item.reason or mixed + item.part.fault
+        if item.phase != "other" or not item.reason:
+            item.reason = item.part.refused or item.reason or mixed + item.part.fault
     return sorted(found + rest, key=_table_order)
 
 
@@ -133,14 +141,15 @@ def _phase_row(item: Named, name: str, number: int, index: bool) -> dict[str, ob
         "spacing_col": head["spacing_col"],
         "field_strength": head["field_strength"],
         "manufacturer": head["manufacturer"],
-        "site": _site(str(head["patient"])),
+        "site": site_name(str(head["patient"])),
         "index_phase": index,
         "kept": _is_kept(item),
         "reason": item.reason,
     }
 
 
-def _site(patient: str) -> str:
+def site_name(patient: str) -> str:
+    """Site of a patient's identifier, "" where it names none."""
     try:
         return site_of(patient)
     except ValueError:
@@ -176,7 +185,7 @@ def _series_rows(rows: pd.DataFrame, found: list[Named], number: int, days: floa
             "view": _view(images),
             "rows": int(head["rows"]),
             "cols": int(head["columns"]),
-            "n_instances": len(images),
+            "n_instances": int((images[REFUSED] == "").sum()),
             "n_phases": len(mine),
             "kind_of_pixels": f"{head['photometric']} {head['bits_allocated']}/{head['bits_stored']} {signed}",
             "transfer_syntax": UID(str(head["transfer_syntax"])).name,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,22 @@ from radgen_lib.imaging.volume import VolumeFault as VolumeFault  # part of this
 
 _SAME = ("rows", "columns", "spacing_row", "spacing_col")
 _BITS = (8, 16, 32)
+
+
+class _Image(NamedTuple):
+    """What a row of the scan says about the pixels of one frame; the fields are columns of the scan."""
+
+    folder: str
+    file: str
+    frame: int
+    transfer_syntax: str
+    pixel_offset: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    slope: float
+    intercept: float
 
 
 def read_volume(instances: pd.DataFrame, root: Path) -> Volume:
@@ -31,72 +48,96 @@ def read_volume(instances: pd.DataFrame, root: Path) -> Volume:
         raise VolumeFault("no position or orientation in the tags")
     shape, spacing = _matrix(instances)
     stack = stack_planes(np.array(instances["orientation"].tolist()), np.array(instances["position"].tolist()))
-    values = _values(instances, Path(root), stack, shape)
+    columns = [instances[name].tolist() for name in _Image._fields]
+    values = _values([_Image(*row) for row in zip(*columns, strict=True)], str(root), stack, shape)
     x, y, z = (float(value) for value in stack.origin)
     return Volume(values, (stack.step, *spacing), (x, y, z), stack.direction)
 
 
 def _matrix(instances: pd.DataFrame) -> tuple[tuple[int, int], tuple[float, float]]:
     """Rows and columns, and their spacing in mm, that all instances share."""
-    if len(instances[list(_SAME)].drop_duplicates()) > 1:
-        raise VolumeFault("planes of several matrices or pixel sizes")
-    head = instances.iloc[0]
-    if head["samples"] != 1 or not str(head["photometric"]).startswith("MONOCHROME"):
-        raise VolumeFault(f"colour ({head['photometric']})")
-    spacing = float(head["spacing_row"]), float(head["spacing_col"])
+    rows, columns, down, along = (_shared(instances[name].tolist()) for name in _SAME)
+    samples, photometric = instances["samples"].iloc[0], str(instances["photometric"].iloc[0])
+    if samples != 1 or not photometric.startswith("MONOCHROME"):
+        raise VolumeFault(f"colour ({photometric})")
+    spacing = float(down), float(along)
     if not all(step > 0 for step in spacing):
         raise VolumeFault("no pixel spacing in the tags")
-    return (int(head["rows"]), int(head["columns"])), spacing
+    return (int(rows), int(columns)), spacing
 
 
-def _values(instances: pd.DataFrame, root: Path, stack: Stack, shape: tuple[int, int]) -> np.ndarray:
-    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in instances.to_dict("records")]
-    frames = _frames(rows, root, shape)
+def _shared(values: list[Any]) -> Any:
+    """The one value that all have, NaN too; VolumeFault when there are several."""
+    first = values[0]
+    if not all(value == first or (value != value and first != first) for value in values):
+        raise VolumeFault("planes of several matrices or pixel sizes")
+    return first
+
+
+def _values(images: list[_Image], root: str, stack: Stack, shape: tuple[int, int]) -> np.ndarray:
+    """Values, float32 [slices, rows, columns]: each frame goes to its slice while it is still in the cache."""
+    _refuse_layouts(images)
+    packed = _packed(images, root, shape)
     values = np.empty((len(stack.order), *shape), dtype=np.float32)
-    for slot, group in zip(values, stack.order, strict=True):
-        slot[:] = _rescaled(frames[group[0]], rows[group[0]])
-        for other in group[1:]:
-            if not np.array_equal(slot, _rescaled(frames[other], rows[other])):
+    again = np.empty(shape if len(images) > len(stack.order) else (0, 0), dtype=np.float32)
+    for slot, (index, *others) in zip(values, stack.order, strict=True):
+        _fill(slot, index, images, root, packed)
+        for other in others:
+            _fill(again, other, images, root, packed)
+            if not np.array_equal(slot, again):
                 raise VolumeFault("two slices at the same place with different pixels")
     return values
 
 
-def _rescaled(frame: np.ndarray, row: dict[str, Any]) -> np.ndarray:
-    if row["slope"] == 1.0 and row["intercept"] == 0.0:
-        return frame
-    return (frame * np.float64(row["slope"]) + np.float64(row["intercept"])).astype(np.float32)
+def _fill(slot: np.ndarray, index: int, images: list[_Image], root: str, packed: Mapping[int, np.ndarray]) -> None:
+    """Write the rescaled values of an image into ``slot``, float32 [rows, columns]."""
+    image = images[index]
+    frame = packed[index] if index in packed else _native(image, root, (slot.shape[0], slot.shape[1]))
+    if image.slope == 1.0 and image.intercept == 0.0:
+        slot[:] = frame
+        return
+    scaled = frame * np.float64(image.slope)
+    scaled += np.float64(image.intercept)
+    slot[:] = scaled
 
 
-def _frames(rows: list[dict[str, Any]], root: Path, shape: tuple[int, int]) -> list[np.ndarray]:
-    """Stored values of every row, in the order of ``rows``; a compressed file is opened once for all its frames."""
+def _refuse_layouts(images: list[_Image]) -> None:
+    """VolumeFault for pixels that are not compressed and not laid out as those of MR are."""
+    layouts = {(i.bits_allocated, i.bits_stored, i.high_bit) for i in images if i.transfer_syntax in NATIVE}
+    for bits, stored, high in sorted(layouts):
+        if bits not in _BITS or not 0 < stored <= bits or high != stored - 1:
+            raise VolumeFault(f"pixels of {stored} bits in {bits}, highest {high}: not a layout of MR")
+
+
+def _packed(images: list[_Image], root: str, shape: tuple[int, int]) -> dict[int, np.ndarray]:
+    """Stored values of the images that need a decoder, by index; a file is opened once for all its frames."""
+    files: dict[str, list[int]] = {}
+    for index, image in enumerate(images):
+        # Big-endian bytes stand in turned pairs where their element is one of words (OW), which pydicom looks up.
+        turned = image.transfer_syntax == EXPLICIT_BIG and image.bits_allocated == 8
+        if image.transfer_syntax not in NATIVE or turned:
+            files.setdefault(f"{root}/{image.folder}/{image.file}", []).append(index)
     found: dict[int, np.ndarray] = {}
-    packed: dict[str, list[int]] = {}
-    for index, row in enumerate(rows):
-        path = f"{root}/{row['folder']}/{row['file']}"
-        if row["transfer_syntax"] in NATIVE:
-            found[index] = _native(path, row, shape)
-        else:
-            packed.setdefault(path, []).append(index)
-    for path, indices in packed.items():
-        decoded = decoded_frames(Path(path), [int(rows[index]["frame"]) for index in indices])
+    for path, indices in files.items():
+        decoded = decoded_frames(Path(path), [images[index].frame for index in indices])
         if any(frame.shape != shape for frame in decoded):
             raise VolumeFault("decoded pixels do not have the rows and columns of the header")
         found.update(zip(indices, decoded, strict=True))
-    return [found[index] for index in range(len(rows))]
+    return found
 
 
-def _native(path: str, row: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
-    bits, stored = int(row["bits_allocated"]), int(row["bits_stored"])
-    if bits not in _BITS or not 0 < stored <= bits or int(row["high_bit"]) != stored - 1:
-        raise VolumeFault(f"pixels of {stored} bits in {bits}, highest {int(row['high_bit'])}: not a layout of MR")
-    size = frame_bytes(*shape, bits)
+def _native(image: _Image, root: str, shape: tuple[int, int]) -> np.ndarray:
+    """Stored values, integers [rows, columns], from the place in the file that the scan noted."""
+    size = frame_bytes(*shape, image.bits_allocated)
     try:
-        with open(path, "rb", buffering=0) as handle:
-            handle.seek(int(row["pixel_offset"]) + int(row["frame"]) * size)
+        with open(f"{root}/{image.folder}/{image.file}", "rb", buffering=0) as handle:
+            handle.seek(image.pixel_offset + image.frame * size)
             content = handle.read(size)
     except OSError as error:
         raise VolumeFault(f"a file cannot be read ({error.strerror or type(error).__name__})") from error
     if len(content) != size:
         raise VolumeFault("a file is shorter than when it was scanned")
-    big = row["transfer_syntax"] == EXPLICIT_BIG
-    return native_frame(content, shape, bits=bits, stored=stored, signed=bool(row["signed"]), big=big)
+    big = image.transfer_syntax == EXPLICIT_BIG
+    return native_frame(
+        content, shape, bits=image.bits_allocated, stored=image.bits_stored, signed=image.signed, big=big
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import pandas as pd
 
 from radgen_lib.core.progress import Progress
 from radgen_lib.imaging.dicom.header import HeaderFault, read_header
+from radgen_lib.imaging.dicom.refused import CLASHING, DUPLICATE, REFUSED, refused_table, said_of_image
 
 _LOG = logging.getLogger("radgen")
 COLUMNS = (
@@ -24,28 +27,31 @@ COLUMNS = (
     "pixel_offset", "pixel_bytes", "file_bytes", "pixels_sha256",
 )  # fmt: skip
 FAULT_COLUMNS = ("folder", "file", "patient", "series", "reason")
-_ORDER = ["patient", "study", "series", "instance", "frame", "sop", "folder", "file"]
-# A file of another series may be a copy when it says the same of all these.
-_SAME_IMAGE = [
-    "patient", "study", "orientation", "position", "rows", "columns", "temporal", "acquisition", "trigger",
-    "acquisition_time", "content_time", "te",
-]  # fmt: skip
+_BEFORE, _AFTER = itemgetter("patient", "study", "series"), itemgetter("frame", "sop", "folder", "file")
+_FAULT = itemgetter(*FAULT_COLUMNS)
 _FEW = 500
+
+# A row of the scan, plain: a table is made of them once, at the end.
+_Row = dict[str, Any]
 
 
 class Scan(NamedTuple):
     """What a store holds: ``instances``, a row a file or frame (:data:`COLUMNS`); ``faults`` (:data:`FAULT_COLUMNS`).
 
-    ``instances`` stays in memory: it holds dates, times and descriptions. A fault with an empty ``file`` speaks of
-    the whole folder; ``reason`` never quotes a value of an attribute that can identify.
+    ``refused`` are images of faulty files whose header is whole, with the reason
+    (:func:`~radgen_lib.imaging.dicom.refused.refused_table`). It and ``instances`` stay in memory: they hold dates,
+    times and descriptions. A fault with an empty ``file`` speaks of the whole folder; ``reason`` never quotes a value
+    of an attribute that can identify.
     """
 
     instances: pd.DataFrame
     faults: pd.DataFrame
+    refused: pd.DataFrame
 
 
 class _Found(NamedTuple):
-    rows: list[dict[str, Any]]
+    rows: list[_Row]
+    refused: list[_Row]
     faults: list[dict[str, str]]
     files: int
 
@@ -59,23 +65,34 @@ def scan(root: Path, ledger: pd.DataFrame, *, jobs: int = 1) -> Scan:
     without decoder, of another patient than the ledger says, or a second copy of a SOP instance; a folder that
     mixes two patients in one series is refused whole. The result does not depend on names and order of files.
     """
-    ready = ledger["status"] == "ok"
-    faults = [_ledger_fault(row) for row in ledger[~ready].to_dict("records")]
-    expected = _expected(ledger[ready])
-    rows: list[dict[str, Any]] = []
+    listed = ledger.to_dict("records")
+    faults = [_ledger_fault(row) for row in listed if row["status"] != "ok"]
+    expected = _expected(row for row in listed if row["status"] == "ok")
+    rows: list[_Row] = []
+    lost: list[_Row] = []
     counts: dict[str, int] = {}
     for folder, found in _read_folders(Path(root), list(expected), jobs):
         counts[folder] = found.files
         rows += found.rows
+        lost += found.refused
         faults += [_owned(fault, expected[fault["folder"]]) for fault in found.faults]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table, refused = _check_patients(table, expected)
-    table, copies = _drop_copies(table.sort_values(_ORDER, kind="stable", ignore_index=True), Path(root))
-    table["pixels_sha256"] = _fingerprints(table, Path(root))
-    told = _whole_folders(faults + copies, counts) + refused
-    reported = pd.DataFrame(told, columns=list(FAULT_COLUMNS))
-    _LOG.info("scan: %d images of %d series, %d faults", len(table), table["series"].nunique(), len(told))
-    return Scan(table, reported.sort_values(list(FAULT_COLUMNS), kind="stable", ignore_index=True))
+    images, refused = _check_patients(rows, expected)
+    images, copies = _drop_copies(sorted(images, key=_order), Path(root))
+    _add_fingerprints(images, Path(root))
+    told = sorted(_whole_folders(faults + copies, counts) + refused, key=_FAULT)
+    # Without images, the types of the columns are those of the refused ones.
+    table = pd.DataFrame(images or rows, columns=list(COLUMNS))[: len(images)]
+    _LOG.info("scan: %d images of %d series, %d faults", len(table), len({row["series"] for row in images}), len(told))
+    used = set(map(id, images))
+    dropped = [row for row in rows if id(row) not in used]
+    gone = refused_table(lost, dropped, images, [*refused, *copies], expected, COLUMNS)
+    return Scan(table, pd.DataFrame(told, columns=list(FAULT_COLUMNS)), gone)
+
+
+def _order(row: _Row) -> tuple[Any, ...]:
+    """By patient, study, series, instance number (none comes last), and what tells the rest apart."""
+    number = row["instance"]
+    return *_BEFORE(row), number != number, number if number == number else 0.0, *_AFTER(row)
 
 
 def _ledger_fault(row: dict[Any, Any]) -> dict[str, str]:
@@ -95,11 +112,11 @@ def _fault(folder: str, file: str, patient: str, series: str, reason: str) -> di
     return {"folder": folder, "file": file, "patient": patient, "series": series, "reason": reason}
 
 
-def _expected(ledger: pd.DataFrame) -> dict[str, dict[str, str]]:
+def _expected(listed: Iterable[dict[Any, Any]]) -> dict[str, dict[str, str]]:
     """Per folder, the patient of each series that the ledger puts there."""
     folders: dict[str, dict[str, str]] = {}
-    for folder, series, patient in zip(ledger["folder"], ledger["series"], ledger["patient"], strict=True):
-        folders.setdefault(str(folder), {})[str(series)] = str(patient)
+    for row in listed:
+        folders.setdefault(str(row["folder"]), {})[str(row["series"])] = str(row["patient"])
     return folders
 
 
@@ -119,27 +136,38 @@ def _read_folders(root: Path, folders: list[str], jobs: int) -> Iterator[tuple[s
         yield folder, found
 
 
-def _files(folder: Path) -> list[str]:
+def _files(folder: Path, inside: str = "") -> list[str]:
     """Paths of the files below ``folder``, relative to it, sorted; names that begin with a dot are not data."""
-    if not folder.is_dir():
-        return []
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+    found: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                    found += _files(folder / entry.name, f"{inside}{entry.name}/")
+                elif not entry.name.startswith(".") and entry.is_file():
+                    found.append(inside + entry.name)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []  # a folder that is not there, or not for us, has no files: that is its fault
+    return sorted(found)
 
 
 def _read_folder(root: Path, folder: str, files: list[str]) -> _Found:
-    rows: list[dict[str, Any]] = []
+    rows: list[_Row] = []
+    refused: list[_Row] = []
     faults: list[dict[str, str]] = []
+    place = root / folder
     for file in files:
         try:
-            found = read_header(root / folder / file)
+            found = read_header(place / file)
         except HeaderFault as fault:
             faults.append(_fault(folder, file, "", fault.series, str(fault)))
+            where = {"folder": folder, "file": file, "pixels_sha256": "", REFUSED: str(fault)}
+            refused += [{**row, **where} for row in fault.rows]
             continue
-        rows += [{"folder": folder, "file": file, **row} for row in found]
+        rows += [{"folder": folder, "file": file, **row, "pixels_sha256": ""} for row in found]
     if not files:
         faults.append(_fault(folder, "", "", "", "no files in the folder"))
-    return _Found(rows, faults, len(files))
+    return _Found(rows, refused, faults, len(files))
 
 
 def _whole_folders(faults: list[dict[str, str]], counts: dict[str, int]) -> list[dict[str, str]]:
@@ -155,61 +183,68 @@ def _whole_folders(faults: list[dict[str, str]], counts: dict[str, int]) -> list
     return told
 
 
-def _check_patients(
-    table: pd.DataFrame, expected: dict[str, dict[str, str]]
-) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+def _check_patients(rows: list[_Row], expected: dict[str, dict[str, str]]) -> tuple[list[_Row], list[dict[str, str]]]:
     """Refuse what is not of the patient it should be. The values of PatientID stay out of the reasons."""
+    groups: dict[tuple[str, str], list[_Row]] = {}
+    for row in rows:
+        # A folder of one series is held to its patient; in a shared folder the series says which patient is meant.
+        alone = len(expected[row["folder"]]) == 1
+        groups.setdefault((row["folder"], "" if alone else row["series"]), []).append(row)
+    good: list[_Row] = []
     faults: list[dict[str, str]] = []
-    good = pd.Series(True, index=table.index)
-    alone = table["folder"].map(lambda folder: len(expected[folder]) == 1)
-    # A folder of one series is held to its patient; in a shared folder the series says which patient is meant.
-    for (folder, series), rows in table.groupby(["folder", table["series"].where(~alone, "")], sort=True):
-        places = expected[str(folder)]
-        series, owner = next(iter(places.items())) if not series else (str(series), places.get(str(series), ""))
-        strange = rows["patient"] != owner if owner else pd.Series(False, index=rows.index)
-        reason = "PatientID disagrees with the ledger" if strange.any() else ""
-        if len(set(rows["patient"])) > 1:
-            strange, reason = pd.Series(True, index=rows.index), "two patients in one series folder"
-        good[strange[strange].index] = False
-        if reason:
-            files = rows["file"].nunique()
-            faults.append(_fault(str(folder), "", owner, series, f"{reason} ({files} files)"))
-    return table[good], faults
+    for (folder, series), same in groups.items():
+        places = expected[folder]
+        series, owner = next(iter(places.items())) if not series else (series, places.get(series, ""))
+        patients = {row["patient"] for row in same}
+        mixed, strange = len(patients) > 1, bool(owner) and patients != {owner}
+        good += [] if mixed else [row for row in same if not owner or row["patient"] == owner]
+        if mixed or strange:
+            reason = "two patients in one series folder" if mixed else "PatientID disagrees with the ledger"
+            files = len({row["file"] for row in same})
+            faults.append(_fault(folder, "", owner, series, f"{reason} ({files} files)"))
+    return good, faults
 
 
-def _drop_copies(table: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+def _drop_copies(rows: list[_Row], root: Path) -> tuple[list[_Row], list[dict[str, str]]]:
     """Keep one file of each SOP instance; files that share a UID but not their pixels are all refused."""
+    groups: dict[tuple[str, int], list[_Row]] = {}
+    for row in rows:
+        groups.setdefault((row["sop"], row["frame"]), []).append(row)
+    if len(groups) == len(rows):
+        return rows, []
     faults: list[dict[str, str]] = []
-    dropped: list[int] = []
-    repeated = table[table.duplicated(["sop", "frame"], keep=False)]
-    for _, rows in repeated.groupby(["sop", "frame"], sort=True):
-        same = len({_fingerprint(root, row) for _, row in rows.iterrows()}) == 1
-        bad = rows.iloc[1:] if same and len(set(rows["position"])) == 1 else rows
-        reason = "duplicate SOP instance" + ("" if len(bad) < len(rows) else " with different content")
-        dropped += list(bad.index)
-        faults += [_fault(r.folder, r.file, r.patient, r.series, reason) for r in bad.itertuples() if r.frame == 0]
-    return table.drop(index=dropped).reset_index(drop=True), faults
+    dropped: set[int] = set()
+    for same in groups.values():
+        if len(same) == 1:
+            continue
+        alike = len({_fingerprint(root, row) for row in same}) == 1 and len({row["position"] for row in same}) == 1
+        bad = same[1:] if alike else same
+        reason = DUPLICATE if alike else CLASHING
+        dropped.update(map(id, bad))
+        faults += [_fault(r["folder"], r["file"], r["patient"], r["series"], reason) for r in bad if r["frame"] == 0]
+    return [row for row in rows if id(row) not in dropped], faults
 
 
-def _fingerprints(table: pd.DataFrame, root: Path) -> pd.Series:
-    """SHA-256 of the pixels of images that may be copies of an image of another series, "" of all others.
+def _add_fingerprints(rows: list[_Row], root: Path) -> None:
+    """Write the SHA-256 of the pixels into rows of images that may be copies of an image of another series.
 
     Few files are read for it; the phases of one series and of a study differ in their times.
     """
-    sums = pd.Series("", index=table.index, dtype=object)
-    images = table[(table["kind"] == "MR") & table["position"].notna() & table["orientation"].notna()]
-    images = images[images["acquisition_time"].notna() | images["content_time"].notna()]
-    if len(images):
-        several = images.groupby(_SAME_IMAGE, dropna=False)["series"].transform("nunique") > 1
-        for index, row in images[several].iterrows():
-            sums[index] = _fingerprint(root, row)
-    return sums
+    groups: dict[tuple[Any, ...], list[_Row]] = {}
+    for row in rows:
+        timed = row["acquisition_time"] == row["acquisition_time"] or row["content_time"] == row["content_time"]
+        if row["kind"] == "MR" and row["position"] is not None and row["orientation"] is not None and timed:
+            groups.setdefault(said_of_image(row), []).append(row)
+    for same in groups.values():
+        if len({row["series"] for row in same}) > 1:
+            for row in same:
+                row["pixels_sha256"] = _fingerprint(root, row)
 
 
-def _fingerprint(root: Path, row: pd.Series) -> str:
+def _fingerprint(root: Path, row: _Row) -> str:
     """SHA-256 of the stored pixel bytes of a row's file (of the whole file where they have no place on disk)."""
     with open(root / row["folder"] / row["file"], "rb") as handle:
         if row["pixel_offset"] > 0:
-            handle.seek(int(row["pixel_offset"]))
-        content = handle.read(int(row["pixel_bytes"]) if row["pixel_bytes"] >= 0 else -1)
+            handle.seek(row["pixel_offset"])
+        content = handle.read(row["pixel_bytes"] if row["pixel_bytes"] >= 0 else -1)
     return hashlib.sha256(content).hexdigest()

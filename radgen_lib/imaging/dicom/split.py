@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.imaging.dicom.geometry import SAME_DIRECTION, Stack, axes_of, group_places, stack_planes
+from radgen_lib.imaging.dicom.refused import refusal
 from radgen_lib.imaging.volume import VolumeFault
 
 # Tags that may tell the phases of one series apart, strongest first.
@@ -32,7 +33,8 @@ class Part:
 
     ``orientations`` counts the plane orientations of the series, ``share`` is the part of the series' images that has
     this one, ``largest`` that of the most frequent one; ``stack`` is None when ``fault`` says why the planes make no
-    volume; ``series`` names the series that the images are from.
+    volume; ``series`` names the series that the images are from. ``refused`` says why images of it cannot be used:
+    such a part is never a volume, but it has its place among the others.
     """
 
     rows: pd.DataFrame
@@ -43,6 +45,7 @@ class Part:
     stack: Stack | None = None
     fault: str = ""
     series: tuple[str, ...] = field(default=())
+    refused: str = ""
 
     @property
     def places(self) -> int:
@@ -198,9 +201,10 @@ def _both_missing(one: object, two: object) -> bool:
 
 
 def _with_stack(part: Part) -> Part:
+    rows = part.rows
+    part = replace(part, refused=refusal(rows))
     if part.fault:
         return part
-    rows = part.rows
     try:
         stack = stack_planes(np.array(rows["orientation"].tolist()), np.array(rows["position"].tolist()))
     except VolumeFault as fault:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 Array = Any  # numpy array or torch tensor
-GENES_AT_ONCE = 256  # their factors [K + 1, K, 256] stay in the second-level cache
+GENES_AT_ONCE = 512  # their factors [K + 1, K, 512] stay in the second-level cache
 
 
 class Backend(Protocol):

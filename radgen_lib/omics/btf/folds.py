@@ -39,7 +39,7 @@ class FoldFit:
     def scaled(self, tensor: StoredTensor, rows: np.ndarray) -> np.ndarray:
         """Scaled values float [n, genes of the fit, omics] of the patients at ``rows``."""
         places = pd.Index(tensor.genes).get_indexer(pd.Index(self.genes))
-        return self.scaler.transform(np.asarray(tensor.values[rows])[:, places])
+        return _scale(self.scaler, np.asarray(tensor.values[rows])[:, places])
 
     def save(self, folder: Path) -> None:
         """Write ``<fold>.safetensors`` and ``<fold>.scaler.safetensors`` into ``folder``."""
@@ -77,13 +77,18 @@ def fit_fold(
         seed=derive_seed(seed, "factors", fold),
     )  # fmt: skip
     names = [tensor.patients[i] for i in rows]
-    scaled = scaler.transform(values)
+    scaled = _scale(scaler, values)
     tables = [pd.DataFrame(scaled[:, :, i], index=names, columns=list(genes)) for i in range(len(tensor.omics))]
     try:
         model.fit(dict(zip(tensor.omics, tables, strict=True)))
     except ValueError as error:
         raise DataError(f"factors of fold {fold}: {error}") from error
     return FoldFit(fold, genes, scaler, model)
+
+
+def _scale(scaler: TensorScaler, values: np.ndarray) -> np.ndarray:
+    """Scaled values; a gene that did not vary in an omic of the training part counts as not measured there."""
+    return np.where(scaler.flat_, np.nan, scaler.transform(values))
 
 
 def _rows(tensor: StoredTensor, patients: list[str]) -> np.ndarray:

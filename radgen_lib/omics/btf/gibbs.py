@@ -109,7 +109,7 @@ def run_chain(
 
     _check(observed, burn_in, draws, thin, n_components)
     chain_seed = derive_seed(seed, "btf", "chain", chain)
-    with threadpool_limits(threads, user_api="blas"), stop_on_signal() as stop:
+    with threadpool_limits(threads), stop_on_signal() as stop:
         backend = make_backend(chain_seed, observed.blocks[0].dtype, device)
         first = start(observed, n_components, np.random.default_rng(derive_seed(chain_seed, "start")), how)
         point, data = place_point(first, backend), Working(observed, backend)
@@ -161,7 +161,7 @@ def run_chains(
     """Run ``chains`` chains, ``jobs`` at a time in processes of their own; the draws do not depend on ``jobs``.
 
     ``options`` are those of :func:`run_chain` (burn_in, draws, thin, seed, how, device, threads; a ``progress`` only
-    with one job).
+    with one job). SIGTERM ends a call with several jobs at once, as it does any process.
     """
     if chains < 1:
         raise ValueError("at least one chain is needed")

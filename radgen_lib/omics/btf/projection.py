@@ -108,9 +108,9 @@ def conditionals(draws: Draws, observed: Observed) -> Iterator[Conditional]:
         sums = np.stack([whole if every else w[genes].T @ w[genes] for every, genes in pairs])
         missed = left_out(people, outer(w)) if people.has_holes else None
         roots = inverse_roots(eye + grams(people, sums, tau[:, None, None] * outer(u), missed))
-        pull = np.zeros((len(observed.patients), len(eye)))
+        pull, flat = np.zeros((len(observed.patients), len(eye))), np.ascontiguousarray(w.T)
         for block, row in zip(observed.blocks, tau[:, None] * u, strict=True):
-            pull += (block @ w) * row
+            pull += (flat @ block.T).T * row  # the long side last: twice as fast
         yield Conditional(times(covariances(roots), people.group, pull), roots, people.group, pull)
 
 

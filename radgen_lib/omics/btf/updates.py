@@ -123,7 +123,11 @@ def gene_terms(point: Point, data: Working, moments: Moments) -> Terms:
 
 
 def update_w(point: Point, data: Working, priors: Priors, moments: Moments) -> None:
-    """Draw the loadings of all genes, K at once for each; sparse priors give every gene a precision of its own."""
+    """Draw the loadings of all genes, K at once for each; sparse priors give every gene a precision of its own.
+
+    Component after component would cost a quarter less a sweep, but its slowest quantity has a third of the effective
+    sample size.
+    """
     ops, (precisions, linear) = data.backend, gene_terms(point, data, moments)
     noise = ops.normal(*linear.shape)
     for precision, (_, members) in zip(precisions, data.gene_groups, strict=True):

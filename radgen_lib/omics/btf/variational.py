@@ -107,9 +107,11 @@ def fit_variational(
     enough = tolerance * float(work.counts.sum())
     rows: list[dict[str, float]] = []
     converged = _climb(q, work, rows, enough * (1 if priors.nu is None else FIRST), max_sweeps, sparse=False)
-    if priors.nu is not None:
+    if priors.nu is not None and len(rows) < max_sweeps:
         updates.keep(q, work, _live(q, work))
         converged = _climb(q, work, rows, enough, max_sweeps, sparse=True)
+    elif priors.nu is not None:
+        converged = False
     if not converged:
         LOG.warning("variational factorisation: the bound still rose after %d sweeps; allow more", max_sweeps)
     return Variational(q, pd.DataFrame(rows), converged, priors)

@@ -21,8 +21,8 @@ class Beliefs:
     """The approximate posterior of N patients, D genes, L omics and K components.
 
     Means x [N, K], w [D, K], u [L, K]; roots of their covariances x_root [G, K, K] (by ``group`` [N] of the patient),
-    w_root [D, K, K], u_root [L, K, K]; shapes and rates of tau [L], alpha [K] and lam (one shape, which is 0 where lam
-    is 1; rates [D, K]).
+    w_root [D, K, K] (variances alone in w_spread [D, K]) and u_root [L, K, K]; shapes and rates of tau [L], alpha [K]
+    and lam (one shape, which is 0 where lam is 1; rates [D, K]).
     """
 
     x: np.ndarray
@@ -30,6 +30,7 @@ class Beliefs:
     group: np.ndarray
     w: np.ndarray
     w_root: np.ndarray
+    w_spread: np.ndarray
     u: np.ndarray
     u_root: np.ndarray
     tau_shape: np.ndarray
@@ -61,7 +62,7 @@ class Beliefs:
 
     def w_squares(self) -> np.ndarray:
         """Expected square of every loading, [D, K]."""
-        return np.asarray(self.w**2 + (self.w_root**2).sum(axis=1))
+        return np.asarray(self.w**2 + self.w_spread)
 
     def u_moments(self) -> np.ndarray:
         """Second moment of every row of u, [L, K, K]."""
@@ -108,7 +109,7 @@ def begin(point: Point, work: Work) -> Beliefs:
     tau, alpha = priors.a_tau + counts / 2, np.full(k, priors.a_alpha + d / 2)
     lam = 0.0 if priors.nu is None else (priors.nu + 1) / 2
     q = Beliefs(
-        x, np.zeros((len(work.patients.kinds), k, k)), work.patients.group, w, np.zeros((d, k, k)), u,
+        x, np.zeros((len(work.patients.kinds), k, k)), work.patients.group, w, np.zeros((d, k, k)), np.zeros((d, k)), u,
         np.zeros((n_omics, k, k)), tau, tau / point.tau, alpha, alpha / point.alpha, lam, np.full((d, k), lam),
     )  # fmt: skip
     _sum_w(q, work)
@@ -125,6 +126,7 @@ def _sum_w(q: Beliefs, work: Work) -> None:
 def keep(q: Beliefs, work: Work, live: np.ndarray) -> None:
     """Go on with the components ``live`` (indices) alone; the factors are valid again after one sweep."""
     q.x, q.w, q.u, q.lam_rate = (part[:, live] for part in (q.x, q.w, q.u, q.lam_rate))
+    q.w_spread = q.w_spread[:, live]
     # Not square any more, but R'R is still the covariance of what is kept.
     q.x_root, q.w_root, q.u_root = (root[:, :, live] for root in (q.x_root, q.w_root, q.u_root))
     q.alpha_shape, q.alpha_rate = q.alpha_shape[live], q.alpha_rate[live]
@@ -144,13 +146,18 @@ def _sum_moments(mean: np.ndarray, root: np.ndarray, measured: np.ndarray) -> np
     return np.asarray(mean.T @ mean + stacked.T @ stacked)
 
 
+def _flat(factor: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """A factor [rows, K] as [K, rows] in the type of the data: its long side last makes the products twice as fast."""
+    return np.ascontiguousarray(factor.T, dtype=block.dtype)
+
+
 def update_x(q: Beliefs, work: Work) -> None:
     """q(x_n): precision 1 + sum_l E[tau_l] E[u_l u_l'] * sum_d E[w_d w_d'], elementwise; mean from Y_l W."""
     precision = grams(work.patients, work.sums_w, _weights(q), work.missed) + np.eye(q.x.shape[1])
     q.x_root = inverse_roots(precision)
     pull = np.zeros_like(q.x)
     for block, row in zip(work.observed.blocks, q.tau[:, None] * q.u, strict=True):
-        pull += (block @ q.w.astype(block.dtype, copy=False)) * row
+        pull += (_flat(q.w, block) @ block.T).T * row
     q.x = times(covariances(q.x_root), q.group, pull)
 
 
@@ -164,11 +171,12 @@ def update_w(q: Beliefs, work: Work) -> None:
     place = np.arange(q.w.shape[1])
     precision[:, place, place] += q.alpha * q.lam
     q.w_root = inverse_roots(precision)
+    q.w_spread = np.einsum("dij,dij->dj", q.w_root, q.w_root)
     blocks = work.observed.blocks
-    products = np.stack([(block.T @ q.x.astype(block.dtype, copy=False)).astype(float) for block in blocks])
-    pull = np.einsum("ldk,lk->dk", products, q.tau[:, None] * q.u)
+    products = np.stack([_flat(q.x, block) @ block for block in blocks]).astype(float, copy=False)
+    pull = np.einsum("lkd,lk->dk", products, q.tau[:, None] * q.u)
     q.w = np.asarray((pull[:, None, :] @ q.w_root.transpose(0, 2, 1) @ q.w_root)[:, 0])
-    work.cross = np.einsum("ldk,dk->lk", products, q.w)
+    work.cross = np.einsum("lkd,dk->lk", products, q.w)
     _sum_w(q, work)
     work.gram = sums * work.sums_w
     if work.missed is not None:
@@ -216,7 +224,8 @@ def rescale(q: Beliefs, work: Work) -> None:
     q.x, q.x_root = q.x * c_x, q.x_root * c_x
     q.u, q.u_root = q.u * c_u, q.u_root * c_u
     both = c_x * c_u
-    q.w, q.w_root, q.alpha_rate = q.w / both, q.w_root / both, q.alpha_rate / both**2
+    q.w, q.w_root, q.w_spread = q.w / both, q.w_root / both, q.w_spread / both**2
+    q.alpha_rate = q.alpha_rate / both**2
     work.sums_w = work.sums_w / np.outer(both, both)
     if work.missed is not None:
         work.missed = work.missed / np.outer(both, both)

@@ -14,10 +14,11 @@ from radgen_lib.omics.study.clinical_files import TextTable
 from radgen_lib.omics.study.clinical_terms import known_columns
 from radgen_lib.omics.study.decisions import Decisions
 from radgen_lib.omics.study.read import Study
-from radgen_lib.omics.study.samples import SampleIndex, normal_patient
+from radgen_lib.omics.study.samples import SampleIndex
 from radgen_lib.sources.cbioportal import REST_COLUMNS
 
 _STEP = "clinical (REST)"
+_WHY = "the tables of the study are pinned by their checksum, the service is not"
 _SURVIVAL = ("os_days", "os_event")
 
 
@@ -30,6 +31,7 @@ def with_rest(study: Study, path: Path) -> Study:
     Raises DataError when the table has not its columns.
     """
     log = Decisions()
+    log.add(_STEP, "all tables", "rule", "values of the service fill gaps, what the study says stays", _WHY, count=0)
     found = _values(_read(path), path.name, log)
     mine = study.clinical.set_index("patient")
     strange = ~found["patient"].isin(mine.index)
@@ -54,33 +56,36 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _values(table: pd.DataFrame, name: str, log: Decisions) -> pd.DataFrame:
     """Clinical columns (one row a patient) of both levels; the attributes of patients go first."""
+    table = _without_contradictions(table, name, log)
     of_samples = table["SAMPLE_ID"] != ""
-    owners = dict(zip(table["SAMPLE_ID"], table["PATIENT_ID"], strict=True))
-    index = SampleIndex({sample: patient for sample, patient in owners.items() if sample})
-    parts = [
-        clinical_values(_wide(rows, keys, name, log), log, index)
-        for rows, keys in ((table[~of_samples], ["PATIENT_ID"]), (table[of_samples], ["PATIENT_ID", "SAMPLE_ID"]))
-        if len(rows)
-    ]
+    parts = []
+    for rows, keys in ((table[~of_samples], ["PATIENT_ID"]), (table[of_samples], ["PATIENT_ID", "SAMPLE_ID"])):
+        if len(rows):
+            index = SampleIndex(dict(zip(rows["SAMPLE_ID"], rows["PATIENT_ID"], strict=True)))
+            parts.append(clinical_values(_wide(rows, keys, name, log), log, index))
     if not parts:
         return pd.DataFrame({column: pd.Series(dtype=object) for column in CLINICAL_COLUMNS})
     return parts[0] if len(parts) == 1 else fill_gaps(parts[0], parts[1])
 
 
-def _wide(rows: pd.DataFrame, keys: list[str], name: str, log: Decisions) -> TextTable:
-    """One row a patient or sample, one column an attribute; two different values of one are none."""
-    twice = rows.duplicated([*keys, "ATTRIBUTE"], keep=False)
-    faults = [
-        (f"{row['PATIENT_ID']} {row['ATTRIBUTE']}", "missing", f"two values, one is {row['VALUE'][:40]!r}")
-        for row in rows[twice].drop_duplicates([*keys, "ATTRIBUTE"]).to_dict("records")
-    ]
+def _without_contradictions(table: pd.DataFrame, name: str, log: Decisions) -> pd.DataFrame:
+    """One row a patient or sample and attribute; where the service gives two different values, none."""
+    key = ["PATIENT_ID", "SAMPLE_ID", "ATTRIBUTE"]
+    table = table.drop_duplicates([*key, "VALUE"])
+    twice = table.duplicated(key, keep=False)
+    people = table[twice].drop_duplicates(key).to_dict("records")
+    faults = [(f"{row['PATIENT_ID']} {row['ATTRIBUTE']}", "missing", "the service gives two values") for row in people]
     log.extend(_STEP, name, faults)
-    wide = rows[~twice].pivot(index=keys, columns="ATTRIBUTE", values="VALUE").fillna("").reset_index()
+    return table[~twice]
+
+
+def _wide(rows: pd.DataFrame, keys: list[str], name: str, log: Decisions) -> TextTable:
+    """One row a patient or sample, one column an attribute."""
+    wide = rows.pivot_table(index=keys, columns="ATTRIBUTE", values="VALUE", aggfunc="first").fillna("").reset_index()
     columns = [str(column) for column in wide.columns]
-    known = known_columns(columns)
-    for place, attribute in enumerate(columns):
-        if place not in known.values():
-            log.add(_STEP, name, attribute, "not used", "has no known meaning, or another attribute goes first")
+    used = known_columns(columns).values()
+    for attribute in (attribute for place, attribute in enumerate(columns) if place not in used):
+        log.add(_STEP, name, attribute, "not used", "has no known meaning, or another attribute goes first")
     cells = [list(row) for row in wide.itertuples(index=False)]
     return TextTable(name, columns, cells, list(range(1, len(cells) + 1)), 1)
 

@@ -1,4 +1,4 @@
-"""Tables of the phantom beside its images: the study folder, Duke-style tables, and the truth of every image."""
+"""Tables of the phantom beside its images: study folder, Duke-style tables, gene sets, the truth of every image."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from radgen_lib.core.atomic import write_parquet
 from radgen_lib.core.config.phantom import Phantom
 from radgen_lib.sources.phantom.dicom_troubles import TROUBLE_COLUMNS, trouble_rows
 from radgen_lib.sources.phantom.duke_tables import write_duke_tables
+from radgen_lib.sources.phantom.gene_sets import GENE_SETS_FILE, write_gene_sets
 from radgen_lib.sources.phantom.molecular import omics_matrices
 from radgen_lib.sources.phantom.patients import ImagedPatient, each_patient, imaged_patients
 from radgen_lib.sources.phantom.protocol import StudyPlan
@@ -90,7 +91,7 @@ def duke_boxes(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_phantom_tables(spec: Phantom, seed: int, folder: Path, *, jobs: int = 1) -> None:
-    """Write ``study/`` (cBioPortal), ``tables/`` (Duke style) and ``truth/`` below ``folder``, with the planted faults.
+    """Write ``study/`` (cBioPortal), ``tables/`` (Duke style, gene sets), ``truth/`` and the planted faults.
 
     The truth has the files of :func:`write_truth`, ``lesions_images.parquet`` (see :func:`image_truth`) and
     ``troubles.parquet`` (trouble, patient, series, where, expected; no patient for faults of tables). Every file
@@ -103,6 +104,7 @@ def write_phantom_tables(spec: Phantom, seed: int, folder: Path, *, jobs: int = 
     write_study(truth, omics_matrices(truth, spec, seed), folder / "study", seed=seed)
     tables = plant_table_troubles(folder / "study", spec.troubles, seed)
     write_duke_tables(truth, duke_boxes(images), folder / "tables")
+    write_gene_sets(truth, folder / "tables" / GENE_SETS_FILE, seed=seed)
     write_truth(truth, folder / "truth", noise=spec.noise)
     write_parquet(folder / "truth" / "lesions_images.parquet", images)
     troubles = pd.concat([planted_troubles(patients, spec.shape[0]), _table_rows(tables)], ignore_index=True)

@@ -169,7 +169,7 @@ def make_world() -> Callable[..., World]:
 
 @pytest.fixture
 def rigorous() -> Protocol:
-    return RIGOROUS.model_copy(update={"generators": ["edm", "mean", "untrained", "noise"]})
+    return RIGOROUS.model_copy(update={"conditions": ["genes15"], "generators": ["edm", "mean", "untrained", "noise"]})
 
 
 @pytest.fixture

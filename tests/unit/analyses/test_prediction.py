@@ -34,7 +34,9 @@ def rows(make_world: Callable[..., Any]) -> pd.DataFrame:
     from radgen_lib.core.config.cpdm import RIGOROUS
 
     world = make_world(repeats=2, others=90)
-    protocol = RIGOROUS.model_copy(update={"generators": ["edm", "mean", "untrained", "noise"]})
+    protocol = RIGOROUS.model_copy(
+        update={"conditions": ["genes15"], "generators": ["edm", "mean", "untrained", "noise"]}
+    )
     asked = Prediction(
         tasks=["er", "mut_TP53", "subgroup"], classifiers=["logistic"], primary_tasks=["er"],
         primary_classifiers=["logistic"], search_draws=2, inner_folds=3, bootstrap=300,

@@ -27,7 +27,7 @@ SYNTHETIC = {"arm": "synthetic", "generator": "edm", "extractor": "radiomics"}
 def found(world: Any) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     from radgen_lib.core.config.cpdm import RIGOROUS
 
-    protocol = RIGOROUS.model_copy(update={"survival_components": 5})
+    protocol = RIGOROUS.model_copy(update={"conditions": ["genes15"], "survival_components": 5})
     return survival_rows(
         world.tables, world.runs, name="rigorous", protocol=protocol, survival=Survival(), seed=1, draws=200
     )

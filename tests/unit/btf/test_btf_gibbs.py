@@ -64,7 +64,7 @@ class TestPlantedFactors:
         draws = run_chain(observe(values), 22, Priors(), burn_in=150, draws=20, thin=2, seed=0)
         assert (draws.trace["rank"].tail(40) == 17).all()
         assert draws.tau.mean(axis=0) ** -0.5 == pytest.approx(self.NOISE, rel=0.03)
-        active = np.argsort(-draws.alpha[-1] ** -1 * (draws.x[-1] ** 2).sum(0) * (draws.u[-1] ** 2).sum(0))[:17]
+        active = np.argsort(-(draws.alpha[-1] ** -1) * (draws.x[-1] ** 2).sum(0) * (draws.u[-1] ** 2).sum(0))[:17]
         assert matched(draws.x[-1][:, active], x).min() > 0.85
         assert matched(draws.w[-1][:, active], w).min() > 0.85
 
@@ -190,7 +190,7 @@ class TestTypesAndDevices:
 
 class TestStart:
     def test_svd_explains_what_is_planted(self):
-        values, x, w, u = plant(40, 30, 2, (0.1, 0.1), 5, missing=0.0)
+        values, x, *_ = plant(40, 30, 2, (0.1, 0.1), 5, missing=0.0)
         point = start(observe(values), 2, np.random.default_rng(0))
         first = [np.linalg.svd(side - side.mean(0), full_matrices=False)[0][:, :2] for side in (point.x, x)]
         assert np.linalg.svd(first[0].T @ first[1])[1].min() > 0.95

@@ -168,6 +168,7 @@ def test_rescaling_keeps_the_fit_raises_the_bound_and_is_done_at_once() -> None:
     q.x, q.x_root, q.u, q.u_root = q.x * [3, 0.2], q.x_root * [3, 0.2], q.u * [2, 5], q.u_root * [2, 5]
     ratio = np.array([3, 0.2]) * [2, 5]
     q.w, q.w_root, work.sums_w = q.w / ratio, q.w_root / ratio, work.sums_w / np.outer(ratio, ratio)
+    q.w_spread = q.w_spread / ratio**2
     work.cross, work.gram = work.cross / [2, 5], work.gram / np.outer([2, 5], [2, 5])
     fit, before, likelihood = reconstruct(q.x, q.w, q.u), elbo(q, work), expected_log_likelihood(q, work)
     updates.rescale(q, work)
@@ -180,6 +181,7 @@ def test_rescaling_keeps_the_fit_raises_the_bound_and_is_done_at_once() -> None:
         moved = Beliefs(**vars(q))
         moved.u, moved.u_root = q.u * c, q.u_root * c
         moved.w, moved.w_root, moved.alpha_rate = q.w / c, q.w_root / c, q.alpha_rate / c**2
+        moved.w_spread = q.w_spread / c**2
         assert elbo(moved, Work(**{**vars(work), "cross": work.cross / c, "gram": work.gram / c**2})) < best
 
 
@@ -269,3 +271,13 @@ def test_settings_that_allow_no_fit_and_unfinished_fits(caplog: pytest.LogCaptur
         fit = fit_variational(observed, 2, PROPER, seed=0, max_sweeps=3)
     assert not fit.converged and len(fit.trace) == 3 and "still rose after 3 sweeps" in caplog.text
     assert fit.diagnostics(["quantity", "r_hat", "ok", "n", "reason"]).loc[0, "reason"]
+
+
+@pytest.mark.parametrize("max_sweeps", [1, *range(25, 31), 40])
+def test_draws_can_be_taken_wherever_the_fit_stops(max_sweeps: int) -> None:
+    """Also when the sweeps run out just before or after spare components were left out."""
+    values = np.random.default_rng(1).normal(size=(20, 15, 3))
+    fit = fit_variational(observe(values), 4, Priors(), seed=0, max_sweeps=max_sweeps)
+    draws, k = fit.sample(3, 0), fit.beliefs.x.shape[1]
+    assert 1 <= k <= 4 and draws.w.shape == (3, 15, k) and np.isfinite(draws.x).all()
+    assert fit.beliefs.w_root.shape == (15, k, k) and np.isfinite(fit.bound)

@@ -46,6 +46,21 @@ def test_a_row_depends_on_its_condition_and_seed_alone(kind, request, toy):
     assert generator.sample(toy.conditions[:0], []).shape == (0, 16, 16)
 
 
+def test_the_samplers_start_alike_and_each_goes_its_own_way(trained, make, toy):
+    """The same seeds: equal after one step (there is no second noise), different after more, again row by row."""
+    drawn = {}
+    for sampler in ("heun", "ancestral", "dpm_sde"):
+        for steps in (1, 4):
+            generator = make("edm:EDMDiffusion", **{**TINY, "sampler": sampler, "sampling_steps": steps})
+            generator.load_state(trained.state())
+            drawn[sampler, steps] = generator.sample(toy.conditions[:3], [5, 6, 7])
+            alone = generator.sample(toy.conditions[2:3], [7])
+            np.testing.assert_allclose(alone[0], drawn[sampler, steps][2], atol=2e-5)
+    for one, other in (("heun", "ancestral"), ("heun", "dpm_sde"), ("ancestral", "dpm_sde")):
+        np.testing.assert_allclose(drawn[one, 1], drawn[other, 1], atol=1e-4)
+        assert np.abs(drawn[one, 4] - drawn[other, 4]).max() > 0.01
+
+
 def test_state_gives_the_same_images_back(trained, make, toy):
     again = make("edm:EDMDiffusion", **TINY)
     again.load_state(trained.state())
@@ -244,6 +259,8 @@ def test_attention_stands_at_low_resolution_only():
         ({"sigma_min": 90.0}, "not below sigma_max"),
         ({"guidence": 2}, "Allowed keys"),
         ({"condition_dropout": 1.0}, "less than 1"),
+        ({"sampler": "ddim"}, "'heun', 'ancestral' or 'dpm_sde'"),
+        ({"sampling_steps": 2001}, "less than or equal to 2000"),
     ],
 )
 def test_impossible_options_are_refused(options, said):

@@ -22,6 +22,7 @@ from radgen_lib.core.errors import DataError, StopRequested
 from radgen_lib.imaging import ingest as ingest_module
 from radgen_lib.imaging.ingest import ingest_shard
 from radgen_lib.imaging.nifti import read_nifti
+from radgen_lib.imaging.registration import Registered
 from radgen_lib.imaging.resample import to_grid
 from radgen_lib.imaging.store import VolumeStore
 from radgen_lib.imaging.volume import Volume
@@ -37,7 +38,7 @@ GRID = [4, 6, 5]
 PHASES = [
     "volume", "patient", "study", "study_number", "series", "phase", "decision", "seconds", "seconds_source", "view",
     "slices", "rows", "cols", "spacing_slice", "spacing_row", "spacing_col", "field_strength", "manufacturer", "site",
-    "index_phase", "row", "scale", "motion_before_mm", "motion_after_mm", "kept", "reason",
+    "index_phase", "row", "scale", "registration", "motion_before_mm", "motion_after_mm", "kept", "reason",
 ]  # fmt: skip
 
 
@@ -154,6 +155,8 @@ def test_what_cannot_be_used_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> No
     assert lost.loc["1.8.1", "reason"] == "missing: no such object"
     assert lost.loc["1.7.1", "n_instances"] == 0
     assert not phases.loc[~phases["kept"], "reason"].eq("").any()
+    unknown = phases.loc["TCGA-E2-A1IE/1/unreadable"]
+    assert (unknown["reason"], unknown["row"], unknown["site"]) == ("not a DICOM file", -1, "E2")
     # The truncated series is the first post-contrast one of its study: the next one takes its place.
     mine = phases[phases["patient"] == "TCGA-AR-A1AX"]
     assert mine[mine["index_phase"]]["kept"].all()
@@ -367,10 +370,42 @@ def test_registration_and_bias_correction_are_switches(phantom: tuple[Path, pd.D
     posts = done["kept"] & (done["phase"] != "pre")
     assert done.loc[posts, "motion_before_mm"].notna().all()
     assert done.loc[~posts, "motion_before_mm"].isna().all()
+    assert set(done.loc[posts, "registration"]) == {"rigid"} and set(done.loc[~posts, "registration"]) == {""}
+    assert set(plain["registration"]) == {""}
     assert done.loc[posts, "motion_after_mm"].mean() < 0.8 * done.loc[posts, "motion_before_mm"].mean()
     off, on = (np.load(root / f"out/{name}/volumes.npy") for name in ("off", "on"))
     assert off.shape == on.shape
     assert not np.array_equal(off[0], on[0])
+
+
+def test_what_became_of_a_registration_is_a_column_and_a_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = store(tmp_path, study("TCGA-AO-A03M"))
+    why = "none: rigid dropped, it does not raise mutual information"
+
+    def dropped(moving: Volume, fixed: Volume, how: str) -> Registered:
+        level = float(moving.values.mean() - fixed.values.mean())
+        return Registered(moving, 0.4, 0.4, None, why if level < 150 else how)
+
+    monkeypatch.setattr("radgen_lib.imaging.registration.registered", dropped)
+    with caplog.at_level(logging.WARNING, logger="radgen"):
+        phases = run(ledger, tmp_path, registration="rigid")["phases"].set_index("phase")
+    assert dict(phases["registration"]) == {"pre": "", "post1": why, "post2": "rigid"} and phases["kept"].all()
+    assert phases.loc["post1", ["motion_before_mm", "motion_after_mm"]].tolist() == [0.4, 0.4]
+    assert [line.getMessage() for line in caplog.records] == [f"TCGA-AO-A03M/1/post1: registration {why}"]
+
+
+def test_without_a_pre_contrast_phase_nothing_is_registered_and_it_is_told(tmp_path: Path) -> None:
+    ledger = store(tmp_path, study("TCGA-AO-A03M"))
+    for path in (tmp_path / ledger["folder"].iloc[0]).glob("*.dcm"):
+        path.write_bytes(path.read_bytes()[:-2])
+    phases = run(ledger, tmp_path, registration="rigid")["phases"].set_index("phase")
+    assert dict(phases["registration"]) == {
+        "pre": "",
+        **dict.fromkeys(("post1", "post2"), "none: no pre-contrast phase"),
+    }
+    assert dict(phases["kept"]) == {"pre": False, "post1": True, "post2": True}
 
 
 UPSIDE_DOWN = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -393,3 +428,25 @@ def test_identifiers_of_a_hospital_need_pseudonyms(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2 patients have identifiers .*imaging\.pseudonyms: true") as caught:
         ingest_shard(ledger, tmp_path, tmp_path / "out", imaging=Imaging(source="folder"), names=None, jobs=1)
     assert "H0001" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_a_series_refused_whole_keeps_its_row_and_the_names_of_the_others(tmp_path: Path) -> None:
+    """Whatever becomes of the second of four series: pseudonyms, masks and arrays follow the same names."""
+    ledger = store(tmp_path, study("TCGA-AO-A03M", posts=3))
+    whole = run(ledger, tmp_path, "whole")["phases"].set_index("volume")
+    for path in (tmp_path / ledger["folder"].iloc[1]).glob("*.dcm"):
+        path.write_bytes(path.read_bytes()[:-2])
+    tables = run(ledger, tmp_path, "cut")
+    phases, series = tables["phases"].set_index("volume"), tables["series"].set_index("series")
+    assert phases.index.tolist() == whole.index.tolist()
+    lost = phases.loc["TCGA-AO-A03M/1/post1"]
+    assert not lost["kept"] and lost["row"] == -1
+    assert lost["reason"] == "all 6 images refused: truncated: 238 of 240 bytes of pixel data"
+    assert phases["row"].tolist() == [0, -1, 1, 2] and phases["index_phase"].tolist() == [False, False, True, False]
+    row = series.loc[ledger["series"].iloc[1]]
+    assert (row["n_instances"], row["study_number"], row["kept"], row["reason"]) == (0, 1, False, lost["reason"])
+    selection = tables["selection"]
+    steps = selection[(selection["row"] == "TCGA-AO-A03M/1/post1") & (selection["step"] == "phases")]
+    assert steps["reason"].tolist() == [lost["reason"]]
+    hidden = run(ledger, tmp_path, "hidden", pseudonyms=True)["phases"]
+    assert hidden["phase"].tolist() == phases["phase"].tolist() and hidden["patient"].str.startswith("P-").all()

@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from radgen_lib.imaging.bias import bias_field, n4
+from radgen_lib.imaging import registration
+from radgen_lib.imaging.bias import bias_field
 from radgen_lib.imaging.masks import onto
 from radgen_lib.imaging.registration import Registered, register, registered
 from radgen_lib.imaging.volume import Volume, VolumeFault
@@ -131,8 +132,9 @@ def test_another_grid_is_brought_to_the_fixed_one() -> None:
 def test_empty_images_and_other_words() -> None:
     empty = dataclasses.replace(breast(), values=np.zeros(SHAPE, dtype=np.float32))
     result, before, after = register(empty, breast(), "bspline")
-    assert (before, after) == (0.0, 0.0)
+    assert np.isnan([before, after]).all(), "there is nothing to measure"
     assert not result.values.any()
+    assert registered(empty, breast(), "rigid").outcome == "none: one of the images has a single value"
     with pytest.raises(ValueError, match="none, rigid and bspline"):
         register(breast(), breast(), "affine")  # type: ignore[arg-type]
 
@@ -141,6 +143,54 @@ def test_images_that_do_not_overlap_are_a_fault_of_the_phase() -> None:
     away = dataclasses.replace(breast(), origin=(4000.0, 4000.0, 4000.0))
     with pytest.raises(VolumeFault, match="do not overlap"):
         register(away, breast(), "rigid")
+
+
+def noise(seed: int) -> Volume:
+    values = np.random.default_rng(seed).normal(100, 10, SHAPE).astype(np.float32)
+    return dataclasses.replace(breast(), values=values)
+
+
+def test_what_was_done_is_told(moved: Registered) -> None:
+    assert moved.outcome == "rigid"
+    assert registered(breast(), breast(), "rigid").outcome in (
+        "rigid",
+        "none: rigid dropped, it does not raise mutual information",
+    )
+    assert registered(breast(noise=5), breast(), "none").outcome == "none"
+
+
+def test_a_registration_that_does_not_help_is_dropped_and_told() -> None:
+    """Noise shares nothing with a breast: wherever the search ends, nothing is won."""
+    found = registered(noise(1), breast(), "rigid")
+    assert found.outcome == "none: rigid dropped, it does not raise mutual information"
+    assert found.transform is None and found.before_mm == found.after_mm > 0
+    np.testing.assert_allclose(found.volume.values, noise(1).values, rtol=1e-5)
+    worse = registered(noise(0), breast(), "bspline")
+    assert worse.outcome == "bspline: more motion is left than there was" and worse.after_mm > worse.before_mm + 1
+
+
+def fails(*args: object) -> None:
+    raise RuntimeError("All samples map outside moving image buffer")
+
+
+def test_a_search_that_fails_keeps_what_there_is_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    moving = breast((2.0, 3.0, -2.0), contrast=1.0, noise=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, "_spline", fails)
+        rigid = registered(moving, breast(), "bspline")
+    assert rigid.outcome == "rigid: bspline failed, its search found no end" and rigid.after_mm < 0.35
+    monkeypatch.setattr(registration, "_rigid", fails)
+    nothing = registered(moving, breast(), "bspline")
+    assert nothing.outcome == "none: rigid failed, its search found no end; bspline failed, its search found no end"
+    assert nothing.transform is None and np.isnan([nothing.before_mm, nothing.after_mm]).all()
+    np.testing.assert_allclose(nothing.volume.values, moving.values, rtol=1e-5)
+
+
+def test_a_place_that_a_search_ends_at_may_be_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = sitk.TranslationTransform(3, (5000.0, 0.0, 0.0))
+    monkeypatch.setattr(registration, "_rigid", lambda *args: away)
+    found = registered(breast(noise=2), breast(), "rigid")
+    assert found.outcome.startswith("none: rigid dropped") and found.transform is None
 
 
 def coil() -> np.ndarray:
@@ -168,7 +218,7 @@ def test_n4_finds_a_known_coil_field(shrink: int) -> None:
     def spread(values: np.ndarray) -> float:
         return float(values[inside].std() / values[inside].mean())
 
-    assert spread(n4(shaded, shrink=shrink).values) < 0.4 * spread(shaded.values)
+    assert spread(shaded.values / field) < 0.4 * spread(shaded.values)
 
 
 def test_n4_leaves_an_even_image_nearly_as_it_is_and_is_the_same_each_time() -> None:
@@ -181,9 +231,9 @@ def test_n4_leaves_an_even_image_nearly_as_it_is_and_is_the_same_each_time() -> 
 
 def test_n4_of_nothing_is_nothing_and_shrink_must_be_positive() -> None:
     flat = dataclasses.replace(breast(), values=np.full(SHAPE, 5.0, dtype=np.float32))
-    np.testing.assert_array_equal(n4(flat).values, flat.values)
+    assert (bias_field(flat) == 1).all()
     speck = dataclasses.replace(flat, values=np.zeros(SHAPE, dtype=np.float32))
     speck.values[0, 0, 0] = 9
-    np.testing.assert_array_equal(n4(speck).values, speck.values)
+    assert (bias_field(speck) == 1).all()
     with pytest.raises(ValueError, match="must be 1 or more"):
-        n4(flat, shrink=0)
+        bias_field(flat, shrink=0)

@@ -1,24 +1,20 @@
-"""Studies of cBioPortal: tarballs fetched, verified and unpacked with suspicion; the REST service read patiently."""
+"""Studies of cBioPortal: tarballs unpacked with suspicion; the REST service read patiently, its answers one table."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from radgen_lib.core.errors import ConfigError, DataError, DownloadError
-from radgen_lib.sources.cbioportal import ADDRESS, fetch_study, study_source
+from radgen_lib.sources.cbioportal import REST_COLUMNS, fetch_attributes
 from radgen_lib.sources.cbioportal_rest import PortalClient
-from radgen_lib.sources.registry import UNKNOWN, Source
 from radgen_lib.sources.tar_archive import unpack_tar
+from tests.unit.sources.portal import Portal
 
 Member = tuple[str, bytes] | tarfile.TarInfo
 
@@ -126,115 +122,6 @@ class TestUnpack:
         assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
 
 
-class TestStudy:
-    def source(self, content: bytes, **changes: object) -> Source:
-        entry: dict[str, object] = {
-            "name": "small_study", "what": "a study", "url": "http://127.0.0.1:9/small.tar.gz",
-            "filename": "small.tar.gz", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(),
-            "licence": "CC0", "citation": "Nobody 2020", "mirror_path": "somebody/small.tar.gz",
-        }  # fmt: skip
-        return Source(**{**entry, **changes})
-
-    @pytest.fixture
-    def tarball(self, tmp_path) -> bytes:
-        files: list[Member] = [("s/meta_study.txt", b"name: s\n"), ("s/data.txt", b"x\n"), ("s/LICENSE", b"y\n")]
-        return make_tar(tmp_path / "made.tar.gz", files).read_bytes()
-
-    def test_registry_entry_or_the_portals_address(self, tarball):
-        assert study_source("small_study", {"small_study": self.source(tarball)}).licence == "CC0"
-        made = study_source("brca_tcga_pub", {})
-        assert (made.url, made.sha256, made.filename) == (
-            ADDRESS.format(study="brca_tcga_pub"), UNKNOWN, "brca_tcga_pub.tar.gz",
-        )  # fmt: skip
-
-    @pytest.mark.parametrize("name", ["", "../x", "a b", "http://x", "-x"])
-    def test_no_name_of_a_study(self, name):
-        with pytest.raises(ConfigError, match=r"omics\.study"):
-            study_source(name, {})
-
-    def test_from_a_mirror_without_network(self, tmp_path, tarball):
-        mirror = tmp_path / "mirror" / "somebody"
-        mirror.mkdir(parents=True)
-        (mirror / "small.tar.gz").write_bytes(tarball)
-        registry = {"small_study": self.source(tarball)}
-        paths = tmp_path / "downloads", tmp_path / "study"
-        for _ in range(2):  # the second time the folder is kept
-            found = fetch_study("small_study", *paths, mirror=mirror.parent, offline=True, registry=registry)
-            assert found == tmp_path / "study"
-        assert sorted(path.name for path in found.rglob("*.*")) == ["data.txt", "meta_study.txt"]
-
-    def test_offline_says_what_to_do(self, tmp_path, tarball):
-        with pytest.raises(DownloadError, match="offline and not in a mirror"):
-            fetch_study(
-                "small_study", tmp_path / "d", tmp_path / "s", mirror=None, offline=True,
-                registry={"small_study": self.source(tarball)},
-            )  # fmt: skip
-        assert not (tmp_path / "s").exists()
-
-    def test_over_http_with_a_wrong_sum(self, tmp_path, tarball, server, answer):
-        server.content = tarball
-        registry = {"small_study": self.source(tarball, url=server.url, sha256="0" * 64)}
-        with pytest.raises(DownloadError, match="not the one in the registry"):
-            fetch_study("small_study", tmp_path / "d", tmp_path / "s", mirror=None, offline=False, registry=registry)
-        assert not (tmp_path / "s").exists()
-
-    def test_over_http_after_a_busy_server(self, tmp_path, tarball, server, answer):
-        server.content = tarball
-        server.script = [answer(429, {"Retry-After": "0"}), answer(500), answer(cut=100)]
-        registry = {"small_study": self.source(tarball, url=server.url, sha256=UNKNOWN, bytes=None)}
-        folder = fetch_study(
-            "small_study", tmp_path / "d", tmp_path / "s", mirror=None, offline=False, registry=registry, backoff=0.01
-        )
-        assert (folder / "s" / "meta_study.txt").read_bytes() == b"name: s\n"
-        recorded = (tmp_path / "d" / "small_study" / "small.tar.gz.sha256").read_text().split()[0]
-        assert recorded == hashlib.sha256(tarball).hexdigest()
-
-
-class Portal:
-    """A small portal: lists by path; ``script`` holds faults for the next requests: a status, "half", "text"."""
-
-    def __init__(self) -> None:
-        self.lists: dict[str, list[object]] = {}
-        self.script: list[object] = []
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.total, self.paged = True, True
-        handler = type("Handler", (_PortalHandler,), {"owner": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/api"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-
-
-class _PortalHandler(BaseHTTPRequestHandler):
-    owner: Portal
-
-    def log_message(self, *args: object) -> None:
-        """Keep the test output clean."""
-
-    def do_GET(self) -> None:
-        owner, parts = self.owner, urlsplit(self.path)
-        asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        owner.asked.append((parts.path, asked))
-        fault = owner.script.pop(0) if owner.script else None
-        rows = owner.lists.get(parts.path.removeprefix("/api/"))
-        status = fault if isinstance(fault, int) else 200 if rows is not None else 404
-        size, number = int(asked.get("pageSize", 10**6)), int(asked.get("pageNumber", 0)) if owner.paged else 0
-        page = (rows or [])[number * size : (number + 1) * size]
-        body = b"<html>" if fault == "text" else json.dumps(page).encode()
-        self.send_response(status)
-        if status in (429, 503):
-            self.send_header("Retry-After", "0")
-        if owner.total and rows is not None:
-            self.send_header("total-count", str(len(rows) + (3 if fault == "fewer" else 0)))
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if fault == "half" else body)
-        self.close_connection = True
-
-
 @pytest.fixture
 def portal(monkeypatch) -> Iterator[Portal]:
     for name in ("NO_PROXY", "no_proxy"):
@@ -311,14 +198,84 @@ class TestRest:
         with pytest.raises(DownloadError, match="no list of rows"):
             client().rows("things")
 
-    def test_clinical_values_and_sequenced_samples(self, portal, client):
-        rows = [("p1", "AGE", "60"), ("p2", "AGE", "50"), ("p1", "OS_STATUS", "0:LIVING")]
-        portal.lists["studies/s/clinical-data"] = [
-            {"patientId": who, "sampleId": f"{who}-01", "clinicalAttributeId": what, "value": value}
-            for who, what, value in rows
-        ]
-        portal.lists["sample-lists/s_sequenced/sample-ids"] = ["p1-01", "p2-01"]
-        assert client().clinical("s") == {"p1": {"AGE": "60", "OS_STATUS": "0:LIVING"}, "p2": {"AGE": "50"}}
-        assert set(client().clinical("s", "SAMPLE")) == {"p1-01", "p2-01"}
+    def test_levels_and_values_of_attributes(self, portal, client):
+        portal.study("s", patient={"AGE": {"p1": "60", "p2": ""}}, sample={"ER_STATUS": {"p1-01": "Positive"}})
+        assert client().attributes("s") == {"AGE": "PATIENT", "ER_STATUS": "SAMPLE"}
+        assert client().values("s", "AGE", "PATIENT") == [("p1", "", "60"), ("p2", "", "")]
+        assert client().values("s", "ER_STATUS", "SAMPLE") == [("p1", "p1-01", "Positive")]
         assert portal.asked[-1][1]["clinicalDataType"] == "SAMPLE"
-        assert client().sequenced("s") == ["p1-01", "p2-01"]
+        assert portal.asked[-1][1]["attributeId"] == "ER_STATUS"
+
+    @pytest.mark.parametrize("lost", ["patientId", "sampleId", "value"])
+    def test_a_row_that_lacks_something_is_refused(self, portal, client, lost):
+        portal.study("s", sample={"ER_STATUS": {"p1-01": "Positive"}})
+        del portal.data["s", "SAMPLE"][0][lost]
+        with pytest.raises(DownloadError, match="a row without patient, sample or value"):
+            client().values("s", "ER_STATUS", "SAMPLE")
+
+
+ASKED = [("s", "AGE"), ("s", "ER_STATUS"), ("t", "MENOPAUSE_STATUS")]
+
+
+@pytest.fixture
+def filled(portal) -> Portal:
+    portal.study(
+        "s",
+        patient={"AGE": {f"p{i:02d}": str(40 + i) for i in range(23)}},
+        sample={"ER_STATUS": {"p00-01": "Positive"}},
+    )
+    portal.study("t", patient={"MENOPAUSE_STATUS": {"p01": "Post\t(prior\nbilateral)"}, "AGE": {"p01": "1"}})
+    return portal
+
+
+class TestFetch:
+    def test_a_row_a_value_whatever_the_order(self, tmp_path, filled, client):
+        target = tmp_path / "data" / "rest.tsv"
+        told = fetch_attributes(ASKED, target, client=client(), offline=False)
+        assert told == {
+            "s/AGE": {"level": "patient", "values": 23},
+            "s/ER_STATUS": {"level": "sample", "values": 1},
+            "t/MENOPAUSE_STATUS": {"level": "patient", "values": 1},
+        }
+        lines = target.read_text().splitlines()
+        assert lines[0].split("\t") == list(REST_COLUMNS) and len(lines) == 26
+        assert "p00\tp00-01\ts\tER_STATUS\tPositive" in lines
+        assert "p01\t\tt\tMENOPAUSE_STATUS\tPost (prior bilateral)" in lines
+        assert "p01\t\tt\tAGE\t1" not in lines
+        before = target.read_bytes()
+        for rows in filled.data.values():
+            rows.reverse()
+        fetch_attributes(ASKED[::-1], target, client=client(page_size=7), offline=False)
+        assert target.read_bytes() == before
+
+    def test_a_service_without_the_filter_and_a_busy_one(self, tmp_path, filled, client):
+        filled.filters = False
+        filled.script = [429, None, "half", 500]
+        target = tmp_path / "rest.tsv"
+        told = fetch_attributes(ASKED[2:], target, client=client(), offline=False)
+        assert told == {"t/MENOPAUSE_STATUS": {"level": "patient", "values": 1}}
+        assert len(target.read_text().splitlines()) == 2
+
+    def test_an_attribute_that_is_not_there(self, tmp_path, filled, client):
+        with pytest.raises(ConfigError, match=r"study s has no attribute 'ER_STATU'; near ones are ER_STATUS"):
+            fetch_attributes([("s", "AGE"), ("s", "ER_STATU")], tmp_path / "x.tsv", client=client(), offline=False)
+        with pytest.raises(ConfigError, match=r"'ZZZ'; it has 2 others"):
+            fetch_attributes([("s", "ZZZ")], tmp_path / "x.tsv", client=client(), offline=False)
+        with pytest.raises(DownloadError, match=r"HTTP 404.*study's name"):
+            fetch_attributes([("unknown", "AGE")], tmp_path / "x.tsv", client=client(), offline=False)
+        assert not list(tmp_path.iterdir())
+
+    def test_half_an_answer_leaves_nothing(self, tmp_path, filled, client):
+        target = tmp_path / "rest.tsv"
+        target.write_text("an earlier one")
+        filled.script = [None, None, *["half"] * 40]
+        with pytest.raises(DownloadError, match="within the body"):
+            fetch_attributes(ASKED, target, client=client(), offline=False)
+        assert target.read_text() == "an earlier one" and [path.name for path in tmp_path.iterdir()] == ["rest.tsv"]
+
+    def test_offline_says_what_to_do(self, tmp_path, portal, client):
+        with pytest.raises(
+            DownloadError, match=r"offline.*s/AGE, s/ER_STATUS.*`offline: false` once.*rest\.tsv"
+        ) as caught:
+            fetch_attributes(ASKED, tmp_path / "rest.tsv", client=client(), offline=True)
+        assert "\n" not in str(caught.value) and not portal.asked

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from radgen_lib.core.digest import file_sha256
 from radgen_lib.core.errors import ConfigError
-from radgen_lib.sources.cbioportal import ADDRESS
 from radgen_lib.sources.registry import SHIPPED, load_registry
 
+# What the portal gives to the tarballs of all its studies.
+PORTAL = "https://cbioportal-datahub.s3.amazonaws.com/{study}.tar.gz"
 ENTRY = {
     "what": "a table", "url": "https://example.org/a.csv", "filename": "a.csv", "bytes": 3, "sha256": "0" * 64,
     "licence": "MIT", "citation": "Nobody 2020", "mirror_path": "some/a.csv",
@@ -50,7 +51,7 @@ def test_shipped_addresses_are_pinned_to_a_commit_and_name_the_file() -> None:
             assert folder in (f"{owner}_{repository}", f"{owner}_{repository}@{commit[:7]}")
             assert inside == unquote("/".join(path))
         elif source.name == "brca_tcga_pan_can_atlas_2018":
-            assert source.url == ADDRESS.format(study=source.name)
+            assert source.url == PORTAL.format(study=source.name)
         else:
             assert source.sha256_prefix and source.sha256_prefix in source.filename
             assert source.url == f"https://download.pytorch.org/models/{source.filename}"

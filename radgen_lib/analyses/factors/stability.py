@@ -1,0 +1,71 @@
+"""Which components come back, and how many, when the whole cohort is factorised again from another seed."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from radgen_lib.analyses.scoring import Row
+from radgen_lib.core.config.factors import Factors
+from radgen_lib.core.rows import result_frame, result_row
+from radgen_lib.core.seeds import derive_seed
+from radgen_lib.omics.btf.align import match
+from radgen_lib.omics.btf.cohort_tensor import StoredTensor
+from radgen_lib.omics.btf.folds import component_names, fit_fold
+
+STABILITY_COLUMNS = ("seed", "rank", "component", "match", "explained", "n")
+RETURNED = 0.9
+
+
+def stability(tensor: StoredTensor, settings: Factors, seed: int) -> pd.DataFrame:
+    """Fit everyone from ``settings.seeds`` seeds and look for the first fit's components in each.
+
+    Columns: seed (0 is the first), rank of that fit, component of the first fit, match (|correlation| over patients
+    with its partner in the fit of ``seed``, best one-to-one pairing; 0 without a partner, 1 with itself), explained
+    (share of an omic's variance in the first fit, mean over omics), n patients. A first fit without components has
+    one row a seed, component "" and match NaN.
+    """
+    first, tables = None, []
+    for number in range(settings.seeds):
+        model = fit_fold(
+            tensor, "full", list(tensor.patients), settings, seed=derive_seed(seed, "stability", number)
+        ).model  # fmt: skip
+        logging.getLogger("radgen").info("stability: seed %d, %d components", number, model.n_components_)
+        first = first or (model.factors_, model.explained_.mean(axis=1))
+        tables.append(seed_rows(number, first[0], model.factors_, first[1]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def seed_rows(number: int, first: np.ndarray, factors: np.ndarray, explained: np.ndarray) -> pd.DataFrame:
+    """Rows of one fit: components of ``first`` [N, R] with their match among ``factors`` [N, K]."""
+    names = component_names(first.shape[1])
+    columns = {"component": names, "match": match(factors, first), "explained": explained}
+    table = pd.DataFrame(columns) if names else pd.DataFrame({"component": [""], "match": [np.nan], "explained": [0.0]})
+    table = table.assign(seed=number, rank=factors.shape[1], n=len(factors))
+    return table[list(STABILITY_COLUMNS)]
+
+
+def stability_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Result rows of item F.STAB: median rank with its range, and for each component how often it came back.
+
+    ``returned``: share of the other seeds in which its match exceeds :data:`RETURNED`; ``match``: median over the
+    other seeds with its range. Seeds are no sample of patients: ranges are no confidence intervals.
+    """
+    ranks = table.groupby("seed")["rank"].first()
+    n = int(table["n"].iloc[0])
+    keys: Row = {"item": "F.STAB", "protocol": "rigorous"}
+    band: Row = {"low": ranks.min(), "high": ranks.max(), "interval": f"range over {len(ranks)} seeds"}
+    rows = [result_row(**keys, metric="rank", value=ranks.median(), n=n, **band)]
+    others = table[(table["seed"] != 0) & (table["component"] != "")]
+    if others.empty:
+        rows.append(result_row(**keys, metric="returned", n=n, reason="the first fit kept no component"))
+    for name, part in others.groupby("component", sort=True):
+        found, back = part["match"], int((part["match"] > RETURNED).sum())
+        own: Row = {**keys, "task": str(name), "n": n}
+        told = f"{back} of {len(part)} other seeds with |r| > {RETURNED:g}"
+        rows.append(result_row(**own, metric="returned", value=back / len(part), interval="none: a count", note=told))
+        band = {"low": found.min(), "high": found.max(), "interval": f"range over {len(part)} other seeds"}
+        rows.append(result_row(**own, metric="match", value=found.median(), **band))
+    return result_frame(rows)
