@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.common import COLUMNS, ROOT, TABLE
 
-ALL = ("training_step", "sampling", "memory", "dag", "dicom_volume", "cbioportal_tensor", "phantom_tables")
+ALL = ("training_step", "sampling", "memory", "dag", "btf_sweep", "dicom_volume", "cbioportal_tensor", "phantom_tables")
 INTRO = """\
 # Benchmarks
 

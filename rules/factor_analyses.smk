@@ -136,6 +136,9 @@ rule factor_page:
     params:
         seed=CONFIG.seed,
         factors=TREE["factors"],
+        preset=CONFIG.preset,
+        phantom=lambda w: w.cohort in PHANTOMS,
+        released=lambda w: w.cohort in RELEASED,
         code=digest_of(
             "radgen_lib.reporting.factor_page", files=("reporting/templates",)
         ),

@@ -16,7 +16,8 @@ with open_job(snakemake) as card:
     endpoints = pd.read_parquet(job.input.endpoint_splits)
     factors = [pd.read_parquet(file) for file in job.input.factors]
     eligible = {name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")}
-    eligible.update({"factors": set(table["patient"]) for table in factors})
+    if factors:
+        eligible["factors"] = set(factors[0]["patient"])
     fits = [
         fit
         for path, (condition, generator, _) in zip(job.input.cards, params.runs, strict=True)

@@ -23,7 +23,7 @@ LINES = 400
 _PHASES = {
     "volume": "Phase", "decision": "Called so because", "seconds": "Seconds after pre", "view": "View",
     "grid": "Slices x rows x columns", "spacing": "Spacing, mm", "motion": "Motion before to after, mm",
-    "outcome": "Kept, or why not",
+    "registration": "Registration", "outcome": "Kept, or why not",
 }  # fmt: skip
 
 
@@ -117,16 +117,24 @@ def phase_table(phases: pd.DataFrame) -> DataTable:
     shown["grid"] = grid.agg(" x ".join, axis=1)
     spacing = phases[["spacing_slice", "spacing_row", "spacing_col"]].map(lambda value: f"{value:.2f}")
     shown["spacing"] = spacing.agg(" x ".join, axis=1)
+    shown.loc[phases["cols"] == 0, ["grid", "spacing"]] = ""  # no header could be read
     moved = phases["motion_before_mm"].notna()
     shown.loc[moved, "motion"] = [
         f"{a:.2f} to {b:.2f}" for a, b in phases.loc[moved, ["motion_before_mm", "motion_after_mm"]].to_numpy(float)
     ]
+    shown["registration"] = phases["registration"]
     kept = phases["kept"].astype(bool)
     index = phases["index_phase"].astype(bool)
     shown["outcome"] = np.where(kept, np.where(index, "kept, index phase", "kept"), phases["reason"])
-    order = np.lexsort((phases["volume"].to_numpy(str), kept.to_numpy()))
-    return table_of("decisions", "Every phase, and why it is called so", "Phases that are not used come first.",
+    order = np.lexsort((phases["volume"].to_numpy(str), ~_unregistered(phases).to_numpy(), kept.to_numpy()))
+    return table_of("decisions", "Every phase, and why it is called so", "Phases that are not used come first, then "
+                    "those whose registration is not the one that was asked for.",
                     shown.iloc[order].rename(columns=_PHASES))  # fmt: skip
+
+
+def _unregistered(phases: pd.DataFrame) -> pd.Series:
+    """Kept phases whose registration failed, was dropped or left more motion: their entry says why, after a colon."""
+    return phases["kept"].astype(bool) & phases["registration"].str.contains(":", regex=False)
 
 
 def _tables(facts: DataFacts) -> list[DataTable]:
@@ -187,6 +195,7 @@ def render_data_page(facts: DataFacts) -> str:
         counts={
             "patients with series": facts.phases["patient"].nunique(), "series": len(facts.series),
             "phases found": len(facts.phases), "phases kept": int(kept.sum()),
+            "kept without the registration asked for": int(_unregistered(facts.phases).sum()),
             "series not fetched whole": int((facts.ledger["status"] != "ok").sum()),
         },
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),

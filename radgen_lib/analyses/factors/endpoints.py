@@ -28,8 +28,8 @@ from radgen_lib.metrics.survival import c_index_interval
 BINARY = ("mut_TP53", "mut_PIK3CA", "mut_CDH1", "er")
 Part = tuple[str, pd.DataFrame, list[str], list[str]]
 FEWEST = 5  # patients of a class; fewer say nothing about ranks
-PENALTIES = tuple(float(c) for c in np.logspace(-2, 1, 7))
-INNER_FOLDS, PENALIZER = 5, 0.1
+PENALTIES = tuple(float(c) for c in np.logspace(-2, 1, 6))
+INNER_FOLDS, PENALIZER = 3, 0.1
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,11 @@ def out_of_fold_scores(arm: Arm, label: pd.Series, splits: pd.DataFrame, seed: i
 
     label: 0 or 1 by patient.
     """
-    tables = []
-    for fold, table, train, test in _parts(arm, label.index, splits):
+    parts, tables = _parts(arm, label.index, splits), []
+    tested = label.loc[sorted({who for *_, test in parts for who in test})]
+    if min(tested.sum(), len(tested) - tested.sum()) < FEWEST:
+        return f"{tested.sum()} of {len(tested)} patients are positive, {FEWEST} of each class are needed"
+    for fold, table, train, test in parts:
         if not table.shape[1]:
             return f"fold {fold}: the fit kept no component"
         if not test:
@@ -119,11 +122,7 @@ def out_of_fold_scores(arm: Arm, label: pd.Series, splits: pd.DataFrame, seed: i
         centre, scale = score_scale(training)
         columns = {"patient": test, "y": fit.test_y, "score": score, "centre": centre, "scale": scale}
         tables.append(pd.DataFrame(columns).assign(repeat=fit.repeat, threshold=np.nan))
-    scores = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"patient": [], "y": []})
-    positives, n = scores.groupby("patient")["y"].first().sum(), scores["patient"].nunique()
-    if min(positives, n - positives) < FEWEST:
-        return f"{positives:.0f} of {n} patients are positive, {FEWEST} of each class are needed"
-    return scores
+    return pd.concat(tables, ignore_index=True)
 
 
 def _parts(arm: Arm, known: pd.Index, splits: pd.DataFrame) -> list[Part]:

@@ -92,9 +92,7 @@ class Omics(Block):
     @model_validator(mode="after")
     def _attributes_are_told_apart(self) -> Omics:
         if self.study is None and any("/" not in item for item in self.rest):
-            raise ValueError(
-                f"omics.rest = {self.rest}: an attribute without its study. Allowed: study/ATTRIBUTE where `study` is null"
-            )
+            raise ValueError(f"omics.rest = {self.rest}: an attribute without its study. Allowed: study/ATTRIBUTE")
         names = [attribute for _, attribute in self.asked]
         if len(set(names)) < len(names):
             raise ValueError(f"omics.rest = {self.rest}: an attribute stands twice. Allowed: each once, from one study")
@@ -132,7 +130,5 @@ class Cohort(Block):
         if ("phantom" in sources) != (self.phantom is not None):
             raise ValueError("phantom: a phantom block and a source `phantom` need each other")
         if self.omics and self.omics.rest and self.imaging and self.imaging.pseudonyms:
-            raise ValueError(
-                f"omics.rest = {self.omics.rest}: a public service knows no patients of yours. Allowed: [] with pseudonyms"
-            )
+            raise ValueError("omics.rest: a public service knows no patients of yours. Allowed: pseudonyms: false")
         return self

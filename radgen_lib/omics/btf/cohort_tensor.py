@@ -69,7 +69,8 @@ def write_cohort_tensor(built: BuiltTensor, imaged: Collection[str], folder: Pat
     write_array(folder / TENSOR, built.values)
     write_parquet(folder / PATIENTS, pd.DataFrame({"patient": built.patients}, dtype=object))
     write_parquet(folder / GENES, pd.DataFrame({"gene": built.genes}, dtype=object))
-    write_json(folder / OMICS, dict(zip(built.omics, built.scales, strict=True)))
+    # A list: the order of the omics is that of the axis.
+    write_json(folder / OMICS, [list(pair) for pair in zip(built.omics, built.scales, strict=True)])
     write_parquet(folder / "decisions.parquet", built.decisions)
     write_parquet(folder / "selection.parquet", who_is_in(built, imaged))
 
@@ -80,10 +81,10 @@ def open_cohort_tensor(folder: Path) -> StoredTensor:
         if not (folder / name).is_file():
             raise data_error(folder / name, "is not there", "Run rule factor_tensor first")
     values = np.load(folder / TENSOR, mmap_mode="r", allow_pickle=False)
-    scales = json.loads((folder / OMICS).read_text(encoding="utf-8"))
+    omics, scales = zip(*json.loads((folder / OMICS).read_text(encoding="utf-8")), strict=True)
     patients = tuple(pd.read_parquet(folder / PATIENTS)["patient"])
     genes = tuple(pd.read_parquet(folder / GENES)["gene"])
-    if values.shape != (len(patients), len(genes), len(scales)):
-        axes = (len(patients), len(genes), len(scales))
+    if values.shape != (len(patients), len(genes), len(omics)):
+        axes = (len(patients), len(genes), len(omics))
         raise data_error(folder / TENSOR, f"has shape {values.shape} where its axes have {axes}", "Build it again")
-    return StoredTensor(values, patients, genes, tuple(scales), tuple(scales.values()))
+    return StoredTensor(values, patients, genes, omics, scales)

@@ -17,7 +17,7 @@ from radgen_lib.omics.btf.model import Draws, Point, Priors
 from radgen_lib.omics.btf.updates import Fit, sweep
 from radgen_lib.omics.btf.working import Working, host_point, place_point
 
-Start = Literal["svd", "random"]
+Start = Literal["svd", "rotated", "random"]
 POWER_STEPS = 3  # of the randomised singular value decomposition
 
 
@@ -25,18 +25,19 @@ def start(observed: Observed, n_components: int, rng: np.random.Generator, how: 
     """First point of a chain, in float64.
 
     ``svd``: leading patient vectors of the omics side by side, each weighted by its spread, and for each vector the
-    best genes x omics matrix of rank one; components beyond the rank of the data start as noise. ``random``: draws of
-    x and u from their prior, w small.
+    best genes x omics matrix of rank one; components beyond the rank of the data start as noise. ``rotated``: the same
+    after a random rotation of the patient vectors, so that chains start far apart and still find the same factors.
+    ``random``: draws of x and u from their prior, w small; some of these chains stay with fewer factors.
     """
     n, d, omics = observed.shape
     spread = np.array([_spread(observed, omic) for omic in range(omics)])
-    if how == "svd":
-        x, w, u = _svd_factors(observed, n_components, spread, rng)
+    if how in ("svd", "rotated"):
+        x, w, u = _svd_factors(observed, n_components, spread, rng, rotate=how == "rotated")
     elif how == "random":
         x, u = rng.standard_normal((n, n_components)), rng.standard_normal((omics, n_components))
         w = rng.standard_normal((d, n_components)) * (spread.mean() / n_components**0.5)
     else:
-        raise ValueError(f"a chain starts from svd or random, not {how!r}")
+        raise ValueError(f"a chain starts from svd, rotated or random, not {how!r}")
     alpha = d / np.maximum((w**2).sum(axis=0), 1e-6 * d)
     return Point(x, w, u, 1.0 / spread**2, alpha, np.ones((d, n_components)))
 
@@ -49,7 +50,7 @@ def _spread(observed: Observed, omic: int) -> float:
 
 
 def _svd_factors(
-    observed: Observed, n_components: int, spread: np.ndarray, rng: np.random.Generator
+    observed: Observed, n_components: int, spread: np.ndarray, rng: np.random.Generator, *, rotate: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Factors from a randomised singular value decomposition (Halko, Martinsson and Tropp 2011)."""
     n, d, omics = observed.shape
@@ -62,6 +63,8 @@ def _svd_factors(
     projected = np.concatenate([(x.T @ block) / s for block, s in zip(blocks, spread, strict=True)], axis=1)
     left = np.linalg.svd(projected @ projected.T)[0]
     x = (x @ left)[:, :kept] * n**0.5
+    if rotate:
+        x = x @ np.linalg.qr(rng.standard_normal((kept, kept)))[0]
     sides = np.stack([(x.T @ block) / n for block in blocks], axis=2)  # [kept, D, L]
     genes, sizes, omic_side = np.linalg.svd(sides / spread, full_matrices=False)
     u = omic_side[:, 0].T * spread[:, None]

@@ -24,7 +24,8 @@ class Priors:
     """Shapes and rates of the Gamma priors.
 
     With ``b_alpha`` 1e-6 spare loadings can shrink to about a thousandth, far below what data scaled to unit variance
-    can show; 1e-3 would hold them at a share of it that counts. ``nu`` None gives Gaussian loadings (lam = 1). ``noise``: every omic its own precision, or one for all.
+    can show; 1e-3 would hold them at a share of it that counts. ``nu`` None gives Gaussian loadings (lam = 1).
+    ``noise``: every omic its own precision, or one for all.
     """
 
     a_alpha: float = 1e-3

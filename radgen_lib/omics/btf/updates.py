@@ -1,7 +1,7 @@
 """Gibbs updates of the factorisation, one function an update, each with the terms of its conditional apart.
 
-Conditionals are those of the model in ``model.py``; the two products of a sweep that touch the data are ``w' Y'`` (in
-``patient_terms``) and ``x' Y`` (in ``products``), one of each an omic. All else goes through K x K Gram matrices.
+Conditionals are those of the model in ``model.py``. Two products of a sweep touch the data, one of each an omic:
+``w' Y'`` (in ``patient_terms``) and ``x' Y`` (in ``patient_moments``); all else goes through K x K Gram matrices.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from radgen_lib.omics.btf.backend import Array, Backend
 from radgen_lib.omics.btf.model import Point, Priors, rank_above_noise
-from radgen_lib.omics.btf.working import Holes, Working
+from radgen_lib.omics.btf.working import Working, fitted_at
 
 
 class Terms(NamedTuple):
@@ -156,18 +156,6 @@ def update_u(point: Point, data: Working, moments: Moments, gram_w: list[Array])
     for omic in range(data.shape[2]):
         (precision,), linear = omic_terms(point, data, omic, moments, gram_w)
         point.u[omic] = draw_shared(ops.inverse_root(precision), linear, noise[:, omic : omic + 1])[:, 0]
-
-
-def fitted_at(point: Point, omic: int, holes: Holes, backend: Backend) -> Array:
-    """Noise-free values at the holes of an omic."""
-    x, w = point.x.T * backend.narrow(point.u[omic])[:, None], point.w.T
-    parts = []
-    for patients, rows, columns in holes.parts:
-        if patients is None:
-            parts.append((x[:, rows] * w[:, columns]).sum(0))
-        else:
-            parts.append((x[:, patients].T @ w)[rows, columns])
-    return backend.join(parts)
 
 
 def residual_squares(

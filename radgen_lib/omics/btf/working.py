@@ -111,6 +111,18 @@ def _holes(observed: Observed, omic: int, backend: Backend) -> Holes | None:
     return Holes(backend.place(rows), backend.place(columns), parts)
 
 
+def fitted_at(point: Point, omic: int, holes: Holes, backend: Backend) -> Array:
+    """Noise-free values at the holes of an omic."""
+    x, w = point.x.T * backend.narrow(point.u[omic])[:, None], point.w.T
+    parts = []
+    for patients, rows, columns in holes.parts:
+        if patients is None:
+            parts.append((x[:, rows] * w[:, columns]).sum(0))
+        else:
+            parts.append((x[:, patients].T @ w)[rows, columns])
+    return backend.join(parts)
+
+
 def place_point(point: Point, backend: Backend) -> Point:
     """Copy a point to the chain's place: x, w, lam as views of [K, n] arrays in its type, the rest in float64."""
     placed = {}

@@ -19,7 +19,6 @@ from radgen_lib.sources.cbioportal import REST_COLUMNS
 
 _STEP = "clinical (REST)"
 _WHY = "the tables of the study are pinned by their checksum, the service is not"
-_SURVIVAL = ("os_days", "os_event")
 
 
 def with_rest(study: Study, path: Path) -> Study:
@@ -37,7 +36,6 @@ def with_rest(study: Study, path: Path) -> Study:
     strange = ~found["patient"].isin(mine.index)
     if strange.any():
         log.add(_STEP, path, "patients", "left out", "the study has no such patient", count=int(strange.sum()))
-    found = found[~strange]
     for column in CLINICAL_COLUMNS[1:]:
         _compare(mine, found.set_index("patient"), column, path.name, log)
     filled = fill_gaps(study.clinical[list(CLINICAL_COLUMNS)], found).set_index("patient").loc[mine.index]
@@ -94,8 +92,7 @@ def _compare(mine: pd.DataFrame, found: pd.DataFrame, column: str, name: str, lo
     """Log what the service adds to a column, and each patient on whom it says something else than the study."""
     theirs = found[column].reindex(mine.index)
     told = theirs.notna() & (theirs != "")
-    pair = list(_SURVIVAL) if column in _SURVIVAL else [column]  # a time never meets the status of another table
-    gap = mine[pair].isna().any(axis=1) | (mine[pair] == "").any(axis=1)
+    gap = mine[column].isna() | (mine[column] == "")
     if (told & gap).any():
         log.add(_STEP, name, column, "filled", "the study has no value", count=int((told & gap).sum()))
     ours = mine[column]

@@ -196,7 +196,19 @@ class TestStart:
         assert np.linalg.svd(first[0].T @ first[1])[1].min() > 0.95
         assert (point.x**2).mean(axis=0) == pytest.approx([1, 1]) and (point.u**2).mean(0) == pytest.approx([1, 1])
 
-    @pytest.mark.parametrize("how", ["svd", "random"])
+    def test_rotated_starts_lie_in_the_same_space_and_apart(self, small):
+        points = [start(small, 2, np.random.default_rng(seed), "rotated") for seed in range(8)]
+        plain = start(small, 2, np.random.default_rng(0))
+        for point in points:
+            assert np.allclose(point.x @ point.x.T, plain.x @ plain.x.T, atol=0.01)
+        assert min(matched(points[0].x, other.x).min() for other in points[1:]) < 0.9
+
+    def test_rotated_and_plain_starts_find_the_same(self, small):
+        options = {"burn_in": 150, "draws": 60, "thin": 2, "seed": 0}
+        fits = [mean_fit(run_chain(small, 3, Priors(), how=how, **options)) for how in ("svd", "rotated")]
+        assert np.corrcoef(fits[0].ravel(), fits[1].ravel())[0, 1] > 0.99
+
+    @pytest.mark.parametrize("how", ["svd", "rotated", "random"])
     def test_more_components_than_patients(self, how):
         seen = observe(plant(5, 4, 1, (0.5, 0.5), 0, missing=0)[0])
         point = start(seen, 12, np.random.default_rng(0), how)
@@ -227,7 +239,7 @@ class TestBadInput:
             run_chain(small, 0, Priors(), burn_in=1, draws=1, seed=0)
         with pytest.raises(ValueError, match="at least one chain"):
             run_chains(small, 2, Priors(), chains=0, burn_in=1, draws=1, seed=0)
-        with pytest.raises(ValueError, match="svd or random"):
+        with pytest.raises(ValueError, match="svd, rotated or random"):
             run_chain(small, 2, Priors(), burn_in=1, draws=1, seed=0, how="other")
 
     def test_an_omic_without_values(self):

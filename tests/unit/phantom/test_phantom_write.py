@@ -32,6 +32,7 @@ from radgen_lib.sources.phantom.patients import ImagedPatient, each_patient, ima
 from radgen_lib.sources.phantom.tables import BOX_COLUMNS, duke_boxes, image_truth, lesion_box
 from radgen_lib.sources.phantom.truth import draw_truth
 from radgen_lib.sources.phantom.write import write_patient, write_phantom, write_phantom_tables
+from radgen_lib.sources.reference.genesets import read_gene_sets
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "workflow_scripts"
 SEED = 4
@@ -379,6 +380,8 @@ def test_tables_of_all_three_kinds_are_there(written: tuple[Path, pd.DataFrame])
     folder, _ = written
     assert (folder / "study" / "data_mrna_seq_v2_rsem.txt").is_file()
     assert (folder / "tables" / "Annotation_Boxes.xlsx").is_file()
+    sets = read_gene_sets(folder / "tables" / "gene_sets.tsv", whole=False).table
+    assert set(sets["gene"]) <= set(draw_truth(SPEC, SEED).genes)
     for name in ("patients", "lesions", "factors", "associations", "lesions_images", "troubles"):
         assert (folder / "truth" / f"{name}.parquet").is_file()
     troubles = pd.read_parquet(folder / "truth" / "troubles.parquet")

@@ -35,6 +35,7 @@ def phases(n: int) -> pd.DataFrame:
             "spacing_row": 1.0,
             "spacing_col": 1.0,
             "index_phase": [name == "post1" for name in names],
+            "registration": ["" if name == "pre" else "rigid" for name in names],
             "motion_before_mm": [np.nan if name == "pre" else 1.5 for name in names],
             "motion_after_mm": [np.nan if name == "pre" else 0.2 for name in names],
             "kept": [i != 2 for i in range(n)],
@@ -94,9 +95,25 @@ def test_page_shows_what_was_decided_and_why(facts: DataFacts) -> None:
     assert "contrast agent &lt;given&gt;" in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page), "self-contained"
     assert page == render_data_page(facts)
+    assert "<strong>0</strong>kept without the registration asked for" in page
     # What is flagged comes first, and so does what is not used.
     assert page.index("matrix twice") < page.index("missing share")
     assert phase_table(facts.phases).rows[0][-1] == "3 slices are missing"
+
+
+def test_registration_that_is_not_as_asked_for_comes_before_the_rest() -> None:
+    table = phases(8)
+    table.loc[5, "registration"] = "none: rigid dropped, it does not raise mutual information"
+    table.loc[[5], ["motion_before_mm", "motion_after_mm"]] = 0.4
+    table.loc[2, ["phase", "registration"]] = ["unreadable", "none: no pre-contrast phase"]
+    table.loc[2, ["slices", "rows", "cols"]] = 0
+    table.loc[2, ["spacing_slice", "spacing_row", "spacing_col", "seconds"]] = np.nan
+    shown = phase_table(table)
+    named = dict(zip(shown.columns, zip(*shown.rows, strict=True), strict=True))
+    assert named["Phase"][:3] == ("PHAN-S1-0001/1/pre", "PHAN-S1-0002/1/post1", "PHAN-S1-0000/1/post1")
+    assert named["Registration"][1:3] == ("none: rigid dropped, it does not raise mutual information", "rigid")
+    assert named["Motion before to after, mm"][1] == "0.40 to 0.40"
+    assert named["Slices x rows x columns"][0] == named["Spacing, mm"][0] == "" and "nan" not in str(shown.rows)
 
 
 def test_sheets_are_few_and_show_the_first_post_contrast_phase(facts: DataFacts) -> None:

@@ -1,0 +1,247 @@
+"""What the tables of the factors say, in sentences: every count with its n, every claim with what limits it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from radgen_lib.analyses.factors.stability import RETURNED
+from radgen_lib.omics.btf.diagnostics import MAX_R_HAT, MIN_ESS
+from radgen_lib.reporting.factor_charts import SIGNIFICANT
+from radgen_lib.reporting.factor_figures import omic_label
+from radgen_lib.reporting.factor_names import method_label, metric_name, task_label
+from radgen_lib.reporting.factor_tables import WHOLE, FactorResults, converged, quantity
+from radgen_lib.reporting.view import number
+
+MOST_TOLD = 3
+# Measures told in words: whether lower is better, and which tasks (None: all).
+MEASURES: dict[str, tuple[bool, tuple[str, ...] | None]] = {
+    "impute_rmse_entries": (True, ("all omics",)), "impute_rmse_omic": (True, None), "auroc": (False, None),
+    "harrell_c": (False, None), "factor_match": (False, ("",)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Text, and the table or file (below the cohort's results) that its numbers stand in."""
+
+    text: str
+    file: str
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; "unknown" for NaN."""
+    return f"{100 * share:.0f} %" if np.isfinite(share) else "unknown"
+
+
+def span(values: Sequence[float]) -> str:
+    """Smallest to largest value, or the one value that all have."""
+    low, high = min(values), max(values)
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
+
+
+def tensor_words(results: FactorResults) -> list[Sentence]:
+    """Who and what was factorised."""
+    model = results.model
+    omics = [omic_label(name) for name in results.omics]
+    size = f"{len(model.factors_)} patients, {len(model.loadings_)} genes and {len(omics)} omics ({_listed(omics)})"
+    said = [Sentence(f"The fit on everyone has {size}.", "factors/decisions.parquet")]
+    imaged = set(results.patients.loc[results.patients["n_images"] > 0, "patient"])
+    if imaged:
+        there = imaged & set(model.patients_ or ())
+        text = f"Of {len(imaged)} patients with images, {len(there)} are in the tensor and have factors."
+        said.append(Sentence(text, "factors/selection.parquet"))
+    left_out = results.selection[~results.selection["kept"].astype(bool)]
+    for reason, part in left_out.groupby("reason", sort=False):
+        said.append(Sentence(f"Left out: {len(part)}, because {reason}.", "factors/selection.parquet"))
+    return said
+
+
+def fit_words(results: FactorResults) -> list[Sentence]:
+    """Rank, variance explained and convergence of the fits."""
+    fits, settings = results.fits, results.settings
+    rank, n = quantity(fits, WHOLE, "rank"), quantity(fits, WHOLE, "n_train")
+    text = f"On all {n:.0f} patients {rank:.0f} of {settings.components} components are kept."
+    if rank >= settings.components:
+        text += (
+            " None was switched off: this number is the one that was set, not one that the data chose. More may be "
+            "there; raise factors.components to see."
+        )
+    parts = [
+        f"{percent(quantity(fits, WHOLE, 'explained', omic))} of {omic_label(omic)} "
+        f"(noise SD {number(quantity(fits, WHOLE, 'noise_sd', omic))})"
+        for omic in results.omics
+    ]
+    if rank:
+        text += f" They explain {_listed(parts)} of the scaled tensor's variance."
+    said = [Sentence(text, "tables/F.FIT.csv")]
+    others = [fold for fold in dict.fromkeys(fits["fold"]) if fold != WHOLE]
+    if others:
+        trained = span([quantity(fits, fold, "n_train") for fold in others])
+        ranks = [quantity(fits, fold, "rank") for fold in others]
+        text = f"{len(others)} further fits leave their test patients out (n {trained} in training); they keep "
+        text += f"{span(ranks)} components (median {number(float(np.median(ranks)))})."
+        said.append(Sentence(text, "tables/F.FIT.csv"))
+    return [*said, Sentence(_convergence(results), "tables/F.FIT.csv")]
+
+
+def _convergence(results: FactorResults) -> str:
+    fits, settings = results.fits, results.settings
+    folds = list(dict.fromkeys(fits["fold"]))
+    judged = [value for fold in folds if np.isfinite(value := converged(fits, fold, settings.method))]
+    if settings.method != "gibbs":
+        text = "The fits are variational: an approximation without chains, whose intervals are narrower than sampled."
+        if judged:
+            text += f" The bound had settled in {sum(judged):.0f} of {len(judged)} fits."
+        return text
+    if not judged:
+        return "Convergence could not be judged: the chains are too few or too short."
+    worst = max(quantity(fits, fold, "r_hat_max") for fold in folds)
+    text = (
+        f"{sum(judged):.0f} of {len(judged)} fits pass both limits, R-hat at most {MAX_R_HAT:g} and at least "
+        f"{MIN_ESS:g} effective draws, for every quantity that is watched (largest R-hat {number(worst)})."
+    )
+    if sum(judged) < len(judged):
+        text += (
+            " In the others the chains disagree on something, often on how components share what they explain "
+            "together. Their posterior SDs are then too small, and a single component is a less certain thing than the "
+            "reconstruction."
+        )
+    return text
+
+
+def published_words(results: FactorResults) -> list[Sentence]:
+    """The factorisation as published."""
+    facts = results.published
+    n, rank, noise = (quantity(facts, "all", name) for name in ("n_train", "rank", "noise_sd"))
+    text = (
+        f"As published, tensorBF's model is fitted once on all {n:.0f} patients, test patients included: {rank:.0f} of "
+        f"{results.settings.published.components} components stay on, one noise SD ({number(noise)}) serves all "
+        "omics, nothing is centred, and the last draw is the result, without interval or convergence check. What is "
+        "predicted from it has seen the omics of the patients it is tested on."
+    )
+    return [Sentence(text, "factors/as_published/fits.parquet")]
+
+
+def stability_words(results: FactorResults) -> list[Sentence]:
+    """What comes back from other seeds."""
+    table = results.stability
+    ranks, others = table.groupby("seed")["rank"].first(), table[(table["seed"] != 0) & (table["component"] != "")]
+    file = "tables/F.STAB.csv"
+    n = int(table["n"].iloc[0]) if len(table) else 0
+    text = f"{len(ranks)} fits from different seeds (n {n} patients each) keep {span(list(ranks))} components."
+    if others.empty:
+        return [Sentence(f"{text} The first kept none, so nothing can come back.", file)]
+    back = others.assign(back=others["match"] > RETURNED).groupby("component")["back"].mean()
+    text += (
+        f" {int((back == 1).sum())} of the {len(back)} components of the first fit come back in each of the "
+        f"{others['seed'].nunique()} others with |r| above {RETURNED:g}; {int((back < 0.5).sum())} come back in fewer "
+        "than half. A component that does not come back is one of several descriptions of the same data: do not name "
+        "it. Seeds show what the algorithm leaves open, not what other patients would give."
+    )
+    return [Sentence(text, file)]
+
+
+def set_words(results: FactorResults) -> list[Sentence]:
+    """Gene sets."""
+    table = results.enrichment
+    if table["value"].notna().sum() == 0:
+        return [Sentence(f"No gene set was tested: {table['reason'].iloc[0]}.", "tables/F.SETS.csv")]
+    said = []
+    for metric, part in table[table["value"].notna()].groupby("metric", sort=False):
+        text = f"{metric_name(str(metric)).name}: {int((part['fdr'] < SIGNIFICANT).sum())} of {len(part)} tests "
+        text += f"({part['task'].nunique()} sets, {part['arm'].nunique()} components) have a false discovery rate "
+        said.append(Sentence(text + "below 5 %.", "tables/F.SETS.csv"))
+    return said
+
+
+def association_words(results: FactorResults) -> list[Sentence]:
+    """Associations with what is known of the patients."""
+    table = results.associations
+    known = table[table["value"].notna()]
+    file = "tables/F.ASSOC.csv"
+    if known.empty:
+        return [Sentence(f"Nothing could be tested: {table['reason'].iloc[0]}.", file)]
+    sure = known[known["fdr"] < SIGNIFICANT].sort_values("fdr", kind="stable")
+    text = f"{len(sure)} of {len(known)} tests have a false discovery rate below 5 % over all of them."
+    strongest = sure.drop_duplicates("task").head(MOST_TOLD)
+    if len(strongest):
+        text += " The surest of an endpoint: " + _listed([_effect(row) for row in strongest.to_dict("records")]) + "."
+    said = [Sentence(text, file)]
+    if refused := table.loc[table["value"].isna(), "task"].nunique():
+        said.append(Sentence(f"{refused} endpoints could not be tested in some component; the table says why.", file))
+    spread = span(list(known["posterior_sd"]))
+    text = f"Posterior SD of a factor (unit root mean square over patients), mean by component: {spread}."
+    return [*said, Sentence(f"{text} It is not part of the intervals, and draws effects towards none.", file)]
+
+
+def _effect(row: dict[str, object]) -> str:
+    value, low, high = (number(float(str(row[name]))) for name in ("value", "low", "high"))
+    people = f"n {number(float(str(row['n'])))}"
+    return (
+        f"{task_label(str(row['task']))} with {row['arm']} ({metric_name(str(row['metric'])).short} {value}, {low} to "
+        f"{high}, {people})"
+    )
+
+
+def comparison_words(results: FactorResults) -> list[Sentence]:
+    """Ours beside the best of the others, for each measure and task, and how often which is ahead."""
+    file, said, ahead, clear, lines = "tables/F.CMP.csv", [], 0, 0, 0
+    for metric, (lower, tasks) in MEASURES.items():
+        found = []
+        for task, (mine, best) in _pairs(results, metric, lower, tasks).items():
+            found.append((f"{task_label(task)}: " if task else "") + _beside(mine, best))
+            sign = -1 if lower else 1
+            lines, ahead = lines + 1, ahead + int(sign * mine["value"] > sign * best["value"])
+            clear += int(best["high"] < mine["low"] if lower else best["low"] > mine["high"])
+        if found:
+            said.append(Sentence(f"{metric_name(metric).name} ({metric_name(metric).unit}): {'; '.join(found)}.", file))
+    if lines:
+        text = (
+            f"Ours is ahead of every other in {ahead} of these {lines} lines; in {clear} the interval of another lies "
+            "wholly on the better side of ours. The best of several is chosen after the fact, which favours it; what "
+            "was fitted on test patients is left out."
+        )
+        said.insert(0, Sentence(text, file))
+    return [*said, *_coverage_words(results)]
+
+
+def _pairs(
+    results: FactorResults, metric: str, lower: bool, tasks: tuple[str, ...] | None
+) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Task -> our row and the best of the others that have seen training patients only."""
+    rows = results.comparison
+    part = rows[(rows["metric"] == metric) & rows["value"].notna() & (rows["protocol"] == "rigorous")]
+    found = {}
+    for task in dict.fromkeys(part["task"]):
+        here = part[part["task"] == task]
+        mine = here[here["model"] == results.own]
+        others = here[here["model"] != results.own].sort_values("value", ascending=lower, kind="stable")
+        if len(mine) and len(others) and (tasks is None or task in tasks):
+            found[str(task)] = (mine.iloc[0].to_dict(), others.iloc[0].to_dict())
+    return found
+
+
+def _beside(mine: dict[str, Any], best: dict[str, Any]) -> str:
+    told = [f"{number(row['value'])} ({number(row['low'])} to {number(row['high'])})" for row in (mine, best)]
+    events = f", {mine['events']:.0f} events" if np.isfinite(mine["events"]) else ""
+    return f"ours {told[0]}, best other {method_label(best['model'])} {told[1]}, n {mine['n']:.0f}{events}"
+
+
+def _coverage_words(results: FactorResults) -> list[Sentence]:
+    part = results.coverage[np.isclose(results.coverage["level"], 0.95)].dropna(subset=["covered"])
+    if part.empty:
+        return [Sentence("No predictive interval could be checked.", "factors/coverage.parquet")]
+    told = [
+        f"{100 * row['covered']:.1f} % of {omic_label(str(row['omic']))} ({row['n_entries']:.0f} values of "
+        f"{row['n_patients']:.0f} patients)"
+        for row in part.to_dict("records")
+    ]
+    return [Sentence(f"95 % predictive intervals hold {_listed(told)}.", "tables/F.CMP.csv")]
