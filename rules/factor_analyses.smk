@@ -128,7 +128,7 @@ rule factor_page:
     benchmark:
         "logs/benchmarks/factor_page/{cohort}.tsv"
     conda:
-        "../envs/report.yaml"
+        "../envs/factors.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,

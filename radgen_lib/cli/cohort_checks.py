@@ -121,11 +121,26 @@ def _tables(
         yield Check("OK", what, "written with the digital patients")
     elif cohort.omics.source == "cbioportal":
         yield check_files(config, registry, [str(cohort.omics.study)], what, mirror)
+    if cohort.omics is not None and cohort.omics.rest:
+        yield _asked(config, name, cohort.omics.rest)
     own = cohort.omics is not None and cohort.omics.source == "folder"
     if cohort.clinical and not own:
         found = check_files(config, registry, [cohort.clinical], f"clinical table of {name}", mirror)
         # No rule reads it so far, so that its absence stops nothing.
         yield found._replace(status="WARN") if found.status == "FAIL" else found
+
+
+def _asked(config: Config, name: str, attributes: list[str]) -> Check:
+    """Clinical attributes that the portal's service is asked for: kept from an earlier run, or asked in this one."""
+    from radgen_lib.core.layout import Layout
+
+    what, (table,) = f"attributes of {name}", Layout(config).rest(name)
+    if Path(table).is_file():
+        return Check("OK", what, f"{table}, of an earlier run")
+    text = f"{len(attributes)} of the portal's REST service, asked in the run"
+    if config.offline:
+        return Check("FAIL", what, f"{text}, offline: true", f"Set `offline: false`, or bring {table} and its card")
+    return Check("OK", what, text)
 
 
 def describe(listing: pd.DataFrame) -> str:

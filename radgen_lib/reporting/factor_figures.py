@@ -98,6 +98,7 @@ def stability_figure(ranks: pd.Series, matches: pd.DataFrame) -> bytes:
         above, below = figure.subplots(2, 1, height_ratios=[1.3, 0.17 * len(names) + 0.4])
         counts = ranks.value_counts().sort_index()
         above.bar(counts.index, counts.to_numpy(), color=COLOURS[0], width=0.7)
+        above.set_xlim(counts.index.min() - 1.5, counts.index.max() + 1.5)
         above.set(xlabel="components kept", ylabel="seeds", xticks=counts.index, yticks=[0, int(counts.max())])
         above.set_title(f"How many components ({len(ranks)} seeds)", fontsize=10)
         for place, name in enumerate(names):

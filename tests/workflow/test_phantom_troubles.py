@@ -31,7 +31,7 @@ REASONS = {
     "two_patients_in_one_series": r"two patients in one series",
     "mixed_orientations": r"mixed orientations",
     "missing_slices": r"missing slices: 2 of 8",
-    "no_pixel_data": r"no pixel data \(8 files\)",
+    "no_pixel_data": r"all 8 images refused: no pixel data",
     "patient_id_disagrees": r"PatientID disagrees",
     "gantry_tilt": r"gantry tilt: .* 12\.0 degrees",
     "uneven_spacing": r"uneven spacing",

@@ -28,6 +28,8 @@ REFUSED = {
     "cpdm={protocols: {rigorous: {primary: unheard}}}": ("rigorous.primary", "unheard", "generators"),
     "cpdm={generators: {edm: {options: {epochs: 0}}}}": ("epochs", "0", "greater than or equal to 1"),
     "cpdm={generators: {edm: {class: radgen_lib.generators.edm:Nothing}}}": ("edm", "Nothing", ""),
+    "cohorts={tcga_brca: {omics: {rest: [a/b/c]}}}": ("cohorts.tcga_brca.omics.rest", "a/b/c", "pattern"),
+    "cohorts={tcga_brca: {omics: {rest: [ER, a/ER]}}}": ("omics.rest", "ER", "each once"),
 }
 
 
@@ -86,6 +88,15 @@ def test_every_target_builds_at_every_preset(
 def test_an_impossible_setting_is_refused_before_any_job(refusals: dict[str, Future[Outcome]], setting: str) -> None:
     line = refused(refusals[setting].result())
     assert all(part in line for part in REFUSED[setting]), line
+
+
+@pytest.mark.parametrize("rest", ["[]", "[brca_tcga/ER_STATUS_BY_IHC, SUBTYPE]"])
+def test_the_portal_is_asked_only_for_what_is_named(empty: Workspace, rest: str) -> None:
+    config = ["registry=null", f"cohorts={{tcga_brca: {{omics: {{rest: {rest}}}}}}}"]
+    plan = empty.run("results/tcga_brca/omics/tensor.npy", options=["-n"], config=config)
+    asked = int(rest != "[]")
+    assert plan.code == 0 and plan.jobs["read_omics"] == 1 and plan.jobs["fetch_source"] == 2, plan.text
+    assert plan.jobs["fetch_rest"] == asked and plan.text.count("data/tcga_brca/rest.card.json") == asked
 
 
 def test_plans_and_refusals_make_nothing(

@@ -63,6 +63,19 @@ def free(monkeypatch: pytest.MonkeyPatch, gigabytes: float) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda place: types.SimpleNamespace(free=gigabytes * 1e9))
 
 
+def test_attributes_of_the_portal(rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 2000)
+    series = {"source": "idc", "collection": "duke_breast_cancer_mri"}
+    omics = {"study": "brca_tcga_pan_can_atlas_2018", "rest": ["brca_tcga/ER_STATUS_BY_IHC"]}
+    assert only(rows(series, omics), "attributes").status == "OK"
+    refused = only(rows(series, omics, offline=True), "attributes", "FAIL")
+    assert "1 of the portal's REST service" in refused.found and "rest.tsv and its card" in refused.todo
+    (tmp_path / "downloads/mine").mkdir(parents=True)
+    (tmp_path / "downloads/mine/rest.tsv").touch()
+    assert "of an earlier run" in only(rows(series, omics, offline=True), "attributes", "OK").found
+    assert not [row for row in rows(series, omics | {"rest": []}) if row.what.startswith("attributes")]
+
+
 def test_a_collection_of_the_index(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     free(monkeypatch, 2000)
     found = rows({"source": "idc", "collection": "duke_breast_cancer_mri", "series": "all", "nifti": True})

@@ -124,8 +124,10 @@ def test_age_is_tested_by_spearman_and_its_interval_covers() -> None:
         found = rank_effect(score, np.append(age[:-1], np.nan))
         rho, p = spearmanr(score[:-1], age[:-1])
         assert found["value"] == pytest.approx(rho) and found["p"] == pytest.approx(p) and found["n"] == 59
+        gaps = np.diff(np.arctanh([found["low"], rho, found["high"]]))
+        assert gaps == pytest.approx(1.959964 * np.sqrt((1 + rho**2 / 2) / 56))
         held += found["low"] <= true <= found["high"]
-    assert 182 <= held <= 199
+    assert 182 <= held <= 198
 
 
 def test_the_hazard_ratio_is_that_of_the_partial_likelihood() -> None:

@@ -167,6 +167,11 @@ class TestScores:
         after = out_of_fold_scores(moved, label, parts, 0)
         assert not isinstance(before, str) and not isinstance(after, str)
         np.testing.assert_array_equal(before["score"][1:], after["score"][1:])
+        train = parts.loc[parts["role"] == "train", "patient"]
+        x, y = arm().features["cv0-0"], label[train].to_numpy()
+        seed = endpoints.derive_seed(0, "cv0-0")
+        training, _ = endpoints.l1_scores(x.loc[train].to_numpy(), y, x.loc[test].to_numpy(), seed)
+        assert before["centre"].iloc[0] == training.mean() and before["scale"].iloc[0] == training.std()
         assert before["centre"].equals(after["centre"]) and (before["y"] != after["y"]).all()
 
     def test_constant_factors_rank_nobody(self):

@@ -32,6 +32,7 @@ def test_planted_components_come_back_from_every_seed():
     assert list(table.columns) == list(STABILITY_COLUMNS) and table["n"].eq(40).all()
     assert sorted(table["seed"].unique()) == [0, 1] and table["rank"].eq(2).all()
     assert (table["match"] > 0.95).all() and table.loc[table["seed"] == 0, "match"].to_numpy() == pytest.approx(1.0)
+    assert (table.loc[table["seed"] == 1, "match"] < 1).all()
     assert table.equals(stability(planted(), settings(), 0))
     rows = stability_rows(table).set_index(["metric", "task"])
     assert rows.loc[("rank", ""), ["value", "low", "high"]].tolist() == [2, 2, 2]

@@ -18,7 +18,7 @@ from radgen_lib.imaging.dicom.header import HeaderFault, read_header
 from radgen_lib.imaging.dicom.phases import PHASE_COLUMNS, find_phases
 from radgen_lib.imaging.dicom.refused import REFUSED
 from radgen_lib.imaging.dicom.scan import COLUMNS, Scan, scan
-from tests.unit.imaging.dicom_images import PATIENT, Series, ledger, ramp, write
+from tests.unit.imaging.dicom_images import AXIAL, PATIENT, Series, ledger, ramp, write
 from tests.unit.imaging.test_dicom_frames import enhanced, single_frames
 
 OTHER = "TCGA-AO-A03V"
@@ -32,6 +32,7 @@ EVIDENCE: dict[str, Callable[[int], dict[str, Any]]] = {
     "trigger": lambda k: {"TriggerTime": 60_000 * k},
     "acquisition number": lambda k: {"AcquisitionNumber": 5 + k},
     "series number": lambda k: {"SeriesNumber": 5 + k},
+    "series number, one clock": lambda k: {"SeriesNumber": 5 + k, "AcquisitionTime": "091000"},
 }
 WITHIN_ONE = ("clock alone", "content clock", "temporal position", "trigger", "acquisition number")
 UNKNOWN_SYNTAX = b"1.2.840.10008.1.2.9\0"
@@ -85,7 +86,7 @@ def labels(scanned: Scan) -> pd.DataFrame:
     return table.assign(first=first).set_index("first")[["phase", "decision", "seconds", "kept", "reason"]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_refusing_a_phase_leaves_the_names_of_the_others(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -127,7 +128,54 @@ def test_refusing_a_phase_leaves_the_names_of_the_others(
     assert not mine["kept"] and (how in mine["reason"] or "duplicate SOP instance with" in mine["reason"])
     others = ~after.index.isin(bad)
     pd.testing.assert_frame_equal(after[others], before[others])
-    assert after.loc[others, "kept"].all() or evidence in ("acquisition number", "series number")
+    assert after.loc[others, "kept"].all()
+
+
+@pytest.mark.parametrize(("evidence", "one"), [*((e, False) for e in EVIDENCE), *((e, True) for e in WITHIN_ONE)])
+def test_every_evidence_of_order_holds_for_a_refused_phase(tmp_path: Path, evidence: str, one: bool) -> None:
+    made = phases_of(4, evidence)
+    bad = {str(image.SOPInstanceUID) for image in made[1]}
+    table = store(tmp_path, in_one_series(made) if one else made)
+    before = labels(scan(tmp_path, table))
+    for path in tmp_path.glob("f*/*.dcm"):
+        if read_header(path)[0]["sop"] in bad:
+            cut(path)
+    after = labels(scan(tmp_path, table))
+    assert before["phase"].tolist() == ["pre", "post1", "post2", "post3"] and before["kept"].all()
+    assert after.loc[after.index.isin(bad), "kept"].tolist() == [False] and after["kept"].sum() == 3
+    pd.testing.assert_frame_equal(after.drop(columns=["kept", "reason"]), before.drop(columns=["kept", "reason"]))
+
+
+@pytest.mark.parametrize("own", [(0, 1), (5,), (0, 2, 5), (1, 2, 3, 4)])
+def test_few_images_of_the_right_patient_are_enough_to_know_the_phase(tmp_path: Path, own: tuple[int, ...]) -> None:
+    """The others of the series are of a patient who was imaged earlier; slices lie 20 mm apart."""
+    made = []
+    for k in range(4):
+        tags = EVIDENCE["clock alone"](k)
+        made.append(Series(ramp((SLICES, 5, 4)), uid=f"1.2.3.{k + 1}", spacing=(20.0, 0.9, 0.8), tags=tags).images())
+    before = labels(scan(tmp_path, store(tmp_path, made)))
+    for place, image in enumerate(made[2]):
+        if place not in own:
+            image.PatientID, image.AcquisitionTime = OTHER, "080000"
+    after = labels(scan(tmp_path, store(tmp_path, made)))
+    assert before["phase"].tolist() == after["phase"].tolist() == ["pre", "post1", "post2", "post3"]
+    assert after["seconds"].tolist() == before["seconds"].tolist() == [0, 60, 120, 180]
+    assert after["kept"].tolist() == [True, True, False, True]
+    assert after["reason"].iloc[2] == f"all {len(own)} images refused: two patients in one series folder"
+
+
+def test_the_dynamic_series_stays_the_one_that_it_was(tmp_path: Path) -> None:
+    """Two phases of eight slices, two of six in another orientation: which are the study's does not hang on a fault."""
+    made = [Series(ramp((8, 5, 4)), uid=f"1.2.3.{k}", tags=EVIDENCE["clock alone"](k)).images() for k in (0, 1)]
+    for k in (2, 3):
+        tags = EVIDENCE["clock alone"](k)
+        made.append(Series(ramp(start=k), uid=f"1.2.3.{k}", orientation=AXIAL, tags=tags).images())
+    before = labels(scan(tmp_path, store(tmp_path, made)))
+    for place in (2, 3, 6):  # what is left has gaps, and is no stack
+        made[1][place].PatientID = OTHER
+    after = labels(scan(tmp_path, store(tmp_path, made)))
+    assert before["phase"].tolist() == after["phase"].tolist() == ["pre", "post1", "other", "other"]
+    assert before["kept"].tolist() == [True, True, False, False] and after["kept"].tolist() == [True, *[False] * 3]
 
 
 @pytest.mark.parametrize("order", [1, -1])
