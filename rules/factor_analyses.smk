@@ -93,6 +93,7 @@ rule factor_meaning:
     params:
         seed=CONFIG.seed,
         phantom=lambda w: w.cohort in PHANTOMS,
+        whole=CONFIG.registry is None,
         code=digest_of("radgen_lib.analyses.factors.meaning"),
     script:
         "../workflow_scripts/factor_meaning.py"

@@ -31,6 +31,7 @@ rule factor_tensor:
         seed=CONFIG.seed,
         factors=TREE["factors"],
         released=lambda w: w.cohort in RELEASED,
+        whole=CONFIG.registry is None,
         code=digest_of("radgen_lib.omics.btf.cohort_tensor"),
     script:
         "../workflow_scripts/factor_tensor.py"

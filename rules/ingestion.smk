@@ -35,7 +35,7 @@ rule read_images:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
-        code=digest_of("radgen_lib.imaging.ingest"),
+        code=digest_of("radgen_lib.imaging.ingest", "radgen_lib.sources.ledger"),
     script:
         "../workflow_scripts/read_images.py"
 

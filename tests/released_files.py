@@ -105,8 +105,8 @@ def write_released(
         raise ValueError(f"unknown faults {sorted(unknown)}, or fewer images than patients")
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    imaged = [_person(rng, name) for name in _imaged_names(patients)]
-    rest = [_person(rng, f"TCGA-{_OTHER_SITES[i % 8]}-B{i:03d}") for i in range(others)]
+    imaged = [_person(rng, name) for name in imaged_names(patients)]
+    rest = [_person(rng, name) for name in other_names(others)]
     owners = _owners(imaged, images)
     paths = {key: folder / name for key, name in NAMES.items()}
     everyone = imaged + rest
@@ -140,7 +140,13 @@ def _person(rng: np.random.Generator, name: str) -> Person:
     return Person(name, latent, expression, er, her2, mutations, months, int(rng.random() < 0.35))
 
 
-def _imaged_names(patients: int) -> list[str]:
+def other_names(others: int) -> list[str]:
+    """Patients without MRI."""
+    return [f"TCGA-{_OTHER_SITES[i % 8]}-B{i:03d}" for i in range(others)]
+
+
+def imaged_names(patients: int) -> list[str]:
+    """Imaged patients, of the sites AO, AR and E2."""
     sites = sorted(("AO", "AR", "E2", "E2")[i % 4] for i in range(patients))
     return [f"TCGA-{site}-A{i:03d}" for i, site in enumerate(sites)]
 

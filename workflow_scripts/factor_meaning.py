@@ -15,7 +15,7 @@ with open_job(snakemake) as card:
     found = factor_meaning(
         FoldFit.load(Path(job.input.models), "full"),
         pd.read_parquet(job.input.patients),
-        read_sets(Path(job.input.sets[0]), phantom=job.params.phantom),
+        read_sets(Path(job.input.sets[0]), phantom=job.params.phantom, whole=job.params.whole),
         seed=job.params.seed,
     )
     for name, table in found._asdict().items():

@@ -10,7 +10,8 @@ with open_job(snakemake) as card:
     from radgen_lib.omics.btf.cohort_tensor import build_cohort_tensor, read_sources, write_cohort_tensor
 
     job = snakemake
-    matrices = read_sources([Path(file) for file in job.input.sources], released=job.params.released)
+    files = [Path(file) for file in job.input.sources]
+    matrices = read_sources(files, released=job.params.released, whole=job.params.whole)
     built = build_cohort_tensor(matrices, job.params.factors["genes"])
     patients = pd.read_parquet(job.input.patients)
     write_cohort_tensor(built, patients.loc[patients["n_images"] > 0, "patient"], Path(job.output.tensor).parent)

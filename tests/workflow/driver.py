@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.released_files import write_registry, write_released
+from tests.released_files import imaged_names, other_names, write_registry, write_released
+from tests.released_omics import write_omics
 
 ROOT = Path(__file__).resolve().parents[2]
 COHORT = "tcga_brca_released"
@@ -120,6 +121,7 @@ def job_processes(process: subprocess.Popen[str], script: str) -> Iterator[int]:
 def made_up(folder: Path, *, faults: Collection[str] = (), wrong_checksum: str | None = None) -> Path:
     """Released files (20 imaged patients, 36 images, 60 patients without MRI) with their registry; the folder."""
     files = write_released(folder, patients=20, images=36, others=60, faults=faults)
+    files |= write_omics(folder, [*imaged_names(20)[:16], *other_names(60)[:50]])
     write_registry(folder, files, wrong_checksum=wrong_checksum)
     return folder
 

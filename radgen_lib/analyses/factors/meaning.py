@@ -25,12 +25,12 @@ class Meaning(NamedTuple):
     associations: pd.DataFrame
 
 
-def read_sets(path: Path, *, phantom: bool) -> pd.DataFrame:
-    """Gene sets as set and gene: the KEGG file, or of a phantom the file in its folder of tables.
+def read_sets(path: Path, *, phantom: bool, whole: bool = True) -> pd.DataFrame:
+    """Gene sets as set and gene: the KEGG file (``whole`` asks for all its sets), or that of a phantom's tables.
 
     Raises DataError for faults of structure; rows that are left out are counted in the log.
     """
-    found = read_gene_sets(path / GENE_SETS_FILE if phantom else path, whole=not phantom)
+    found = read_gene_sets(path / GENE_SETS_FILE if phantom else path, whole=whole and not phantom)
     if len(found.faults):
         first = found.faults.iloc[0]
         log = logging.getLogger("radgen")

@@ -40,10 +40,13 @@ class StoredTensor:
         )
 
 
-def read_sources(files: Sequence[Path], *, released: bool) -> tuple[OmicMatrix, ...]:
-    """Matrices of a released cohort (the two public tables), or of an ingested one (``files`` share its folder)."""
+def read_sources(files: Sequence[Path], *, released: bool, whole: bool = True) -> tuple[OmicMatrix, ...]:
+    """Matrices of a released cohort (the two public tables), or of an ingested one (``files`` share its folder).
+
+    ``whole`` asks for all patients and genes of the public tables.
+    """
     if released:
-        return tcga2012_matrices([read_tcga2012(file).table for file in files])
+        return tcga2012_matrices([read_tcga2012(file, whole=whole).table for file in files])
     return read_matrices(files[0].parent)
 
 

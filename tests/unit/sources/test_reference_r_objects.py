@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 import rdata
 import xarray
-from rdata.conversion.to_r import DEFAULT_CLASS_MAP, build_r_object
-from rdata.parser import RObjectType
+from rdata.conversion.to_r import DEFAULT_CLASS_MAP
 
 from radgen_lib.core.errors import DataError
 from radgen_lib.sources.reference.cells import read_r_object
@@ -19,17 +18,11 @@ from radgen_lib.sources.reference.genefu import LAYOUTS, read_genefu, read_genef
 from radgen_lib.sources.reference.infiltration import CIBERSORT_CELLS, read_cibersort
 from radgen_lib.sources.reference.multiomics import OMICS, read_rnaseq_counts, read_tcga2012, tcga2012_tensor
 from radgen_lib.sources.registry import load_registry
+from tests.released_omics import matrix_constructor
 
 
 def real(mirror: Path, entry: str) -> Path:
     return mirror / str(load_registry()[entry].mirror_path)
-
-
-def matrix_constructor(data: xarray.DataArray, converter: object) -> object:
-    """R matrix with row and column names, which the writer lacks."""
-    names = [np.array(data.coords[axis].values, dtype="U") for axis in data.dims]
-    attributes = converter.convert_to_r_attributes({"dim": np.array(data.shape), "dimnames": names})
-    return build_r_object(RObjectType.REAL, value=np.ravel(data.values, order="F"), attributes=attributes)
 
 
 def write(path: Path, value: object, name: str = "x") -> Path:
