@@ -11,6 +11,7 @@ with open_job(snakemake) as card:
     from radgen_lib.core.config.cpdm import Protocol
 
     job, params = snakemake, snakemake.params
+    known = {"factors": set(pd.read_parquet(job.input.factors[0])["patient"])} if job.input.factors else {}
     rows = fidelity_rows(
         read_images(job.input),
         pd.read_parquet(job.input.real),
@@ -20,6 +21,7 @@ with open_job(snakemake) as card:
         protocol=Protocol(**params.protocol),
         seed=params.seed,
         draws=params.draws,
+        known=known,
     )
     write_parquet(job.output.rows, rows)
     write_csv(job.output.csv, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,13 +40,15 @@ def fidelity_rows(
     protocol: Protocol,
     seed: int,
     draws: int,
+    known: Mapping[str, Collection[str]] | None = None,
 ) -> pd.DataFrame:
     """Rows of B.TA for protocol ``name``, per (condition, generator, design).
 
     images: uint8 [n, H, W], row = image_index; real_features: image_index, patient, features. Every draw of a test
     patient is compared to each of that patient's test images. Intervals resample patients ``draws`` times.
+    known: condition -> patients who have it, where that is not everybody; the others' images are not asked for.
     """
-    runs = list(runs)
+    runs, known = list(runs), known or {}
     rows: list[Row] = []
     pairs = _all_pairs(images, runs, splits, clamp=protocol.clamp_images)
     for (condition, generator), table in pairs.items():
@@ -68,9 +70,10 @@ def fidelity_rows(
         rows += floor_rows(real_features, common, seed=seed)
         for (condition, generator), table in featured.items():
             keys = {**common, "condition": condition, "generator": generator}
+            asked = splits if condition not in known else splits[splits["patient"].isin(known[condition])]
             for design in protocol.designs:
                 rows += distance_rows(
-                    real_features, table, splits, {**keys, "design": design}, headline=protocol.frechet_headline,
+                    real_features, table, asked, {**keys, "design": design}, headline=protocol.frechet_headline,
                     draws=draws, seed=seed,
                 )  # fmt: skip
     return result_frame([_with_selection(row, protocol) for row in rows])

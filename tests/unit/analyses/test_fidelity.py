@@ -277,3 +277,19 @@ def test_test_patient_without_a_draw_is_an_error(world: Any) -> None:
     gone = table[~((table["kind"] == "heldout") & (table["patient"] == tables.real_features["patient"][0]))]
     with pytest.raises(ValueError, match="without a held-out draw"):
         distances.matched_sets(tables.real_features, gone, tables.splits, "grouped", "radiomics")
+
+
+def test_patients_without_the_condition_are_not_asked_for(world: Any) -> None:
+    from radgen_lib.core.config.cpdm import RIGOROUS
+
+    tables, lost = world.tables, world.tables.splits["patient"].iloc[0]
+    known = {"genes15": set(tables.splits["patient"]) - {lost}}
+    runs = [replace(run, index=run.index[run.index["patient"] != lost]) for run in world.runs[:1]]
+    kept = [replace(run, features=run.features[run.features["row"].isin(run.index["row"])]) for run in runs]
+    options = {"name": "rigorous", "protocol": RIGOROUS, "seed": 3, "draws": 100}
+    with pytest.raises(ValueError, match=f"test patients without a held-out draw: {lost}"):
+        fidelity_rows(world.images, tables.real_features, kept, tables.splits, **options)
+    found = fidelity_rows(world.images, tables.real_features, kept, tables.splits, known=known, **options)
+    distances = found[(found["metric"] == "kid") & (found["design"] == "grouped")]
+    assert len(distances) == 1
+    assert distances["n"].iloc[0] == 15

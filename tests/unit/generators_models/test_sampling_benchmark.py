@@ -37,7 +37,7 @@ def test_the_rule_has_three_parts_that_fail_one_by_one():
 
 def test_the_verdict_needs_every_training_seed():
     lines = list(verdict({"a": [scores(), scores()], "b": [scores(), scores(real=3.0), scores(real=3.0, ratio=2.0)]}))
-    assert lines == ["a: 2 training seeds, target met at all", "b: 3 training seeds, failed: time at 1, network at 2"]
+    assert lines == ["a, 2 trainings: target met at all", "b, 3 trainings: failed: time at 1, network at 2"]
 
 
 def test_settings_are_fixed_and_the_network_is_one():
