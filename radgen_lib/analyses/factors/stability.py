@@ -22,6 +22,9 @@ RETURNED = 0.9
 def stability(tensor: StoredTensor, settings: Factors, seed: int) -> pd.DataFrame:
     """Fit everyone from ``settings.seeds`` seeds and look for the first fit's components in each.
 
+    The first fit starts as those of the workflow do, the others from random points: fits that all start from the SVD
+    would agree about more than the data say.
+
     Columns: seed (0 is the first), rank of that fit, component of the first fit, match (|correlation| over patients
     with its partner in the fit of ``seed``, best one-to-one pairing; 0 without a partner, 1 with itself), explained
     (share of an omic's variance in the first fit, mean over omics), n patients. A first fit without components has
@@ -30,7 +33,8 @@ def stability(tensor: StoredTensor, settings: Factors, seed: int) -> pd.DataFram
     first, tables = None, []
     for number in range(settings.seeds):
         model = fit_fold(
-            tensor, "full", list(tensor.patients), settings, seed=derive_seed(seed, "stability", number)
+            tensor, "full", list(tensor.patients), settings, seed=derive_seed(seed, "stability", number),
+            start="random" if number else "rotated",
         ).model  # fmt: skip
         logging.getLogger("radgen").info("stability: seed %d, %d components", number, model.n_components_)
         first = first or (model.factors_, model.explained_.mean(axis=1))

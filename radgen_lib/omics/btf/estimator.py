@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from radgen_lib.core.seeds import derive_seed
 from radgen_lib.omics.btf.align import Posterior, summarise
 from radgen_lib.omics.btf.data import Observed, observe
 from radgen_lib.omics.btf.diagnostics import COLUMNS, convergence
-from radgen_lib.omics.btf.gibbs import run_chains
+from radgen_lib.omics.btf.gibbs import Start, run_chains
 from radgen_lib.omics.btf.imputation import Imputed, impute
 from radgen_lib.omics.btf.inputs import Named, TensorLike, check_memory, check_training, read_new, read_training
 from radgen_lib.omics.btf.model import Draws, Priors, reconstruct
@@ -25,22 +25,21 @@ from radgen_lib.omics.btf.variational import Variational, fit_variational
 
 LOG = logging.getLogger("radgen")
 KIND = "Bayesian tensor factorisation"
-FITTED = (
-    "factors_", "factors_std_", "loadings_", "loadings_std_", "omic_loadings_", "omic_loadings_std_",
-    "noise_precision_", "explained_", "stability_",
-)  # fmt: skip
+_MODES = ("factors", "loadings", "omic_loadings")
+FITTED = (*(f"{name}_{end}" for name in _MODES for end in ("", "std_")), "noise_precision_", "explained_", "stability_")
 DRAWN = ("x", "w", "u", "tau", "alpha", "chain")
 
 
 class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ignore[misc, unused-ignore]
-    """Sparse Bayesian CP factorisation of patients x genes x omics; see ``model.py`` for the model and its priors.
+    """Sparse Bayesian CP factorisation of patients x genes x omics; ``model.py`` states the model and its priors.
 
     Parameters: ``n_components`` to start with (spare ones switch off); ``method`` "gibbs" (sampler) or "variational"
     (fast approximation); ``n_chains`` chains, of ``n_burn_in`` sweeps and then ``n_draws`` stored draws ``thin`` sweeps
     apart (variational: starting points, of which the one with the highest bound gives all draws, ``max_sweeps`` and
-    ``tolerance`` as in ``fit_variational``); ``noise`` "per_omic" or "global" precision; ``sparsity`` the degrees of
-    freedom of the loadings' Student t prior, None for Gaussian ones; ``min_share`` of an omic's variance that a
-    component must explain to be kept; ``device`` "cpu" or a device of torch, ``dtype`` "float64" or "float32",
+    ``tolerance`` as in ``fit_variational``); ``start`` "svd", "rotated" (chains start apart, which R-hat needs) or
+    "random" (variational: all, else all but the first); ``noise`` "per_omic" or "global" precision; ``sparsity`` the
+    degrees of freedom of the loadings' Student t prior, None for Gaussian ones; ``min_share`` of an omic's variance
+    that a component must explain to be kept; ``device`` "cpu" or a device of torch, ``dtype`` "float64" or "float32",
     ``n_jobs`` chains at a time, ``seed`` of all randomness.
 
     A tensor is an array [patients, genes, omics] with NaN for missing values, or one table of patients x genes an omic
@@ -65,6 +64,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         noise: Literal["per_omic", "global"] = "per_omic",
         sparsity: float | None = 1.0,
         min_share: float = 1e-3,
+        start: Start = "svd",
         device: str = "cpu",
         dtype: str = "float64",
         n_jobs: int = 1,
@@ -81,6 +81,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         self.noise = noise
         self.sparsity = sparsity
         self.min_share = min_share
+        self.start = start
         self.device = device
         self.dtype = dtype
         self.n_jobs = n_jobs
@@ -116,8 +117,8 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         """
         named, observed = self._read(tensor)
         found = project(self.draws_, observed, self.frame_)
-        for place in np.flatnonzero(found.reason != ""):
-            LOG.warning("%s: patient %s is not projected: %s", KIND, named.patient(int(place)), found.reason[place])
+        for place in map(int, np.flatnonzero(found.reason != "")):
+            LOG.warning("%s: patient %s is not projected: %s", KIND, named.patient(place), found.reason[place])
         mean, sd = (self._factor_table(named, part) for part in (found.mean, found.sd))
         return (mean, sd) if return_std else mean
 
@@ -181,7 +182,8 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         for name in ("n_components", "n_chains", "n_draws", "thin", "n_jobs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name, allowed in (("method", ("gibbs", "variational")), ("dtype", ("float64", "float32"))):
+        words = {"method": ("gibbs", "variational"), "dtype": ("float64", "float32"), "start": get_args(Start)}
+        for name, allowed in words.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be {' or '.join(allowed)}, not {getattr(self, name)!r}")
         if not 0 <= self.min_share < 1:
@@ -194,7 +196,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         if self.method == "gibbs":
             draws = run_chains(
                 observed, self.n_components, priors, chains=self.n_chains, jobs=self.n_jobs, burn_in=self.n_burn_in,
-                draws=self.n_draws, thin=self.thin, seed=self.seed, device=self.device,
+                draws=self.n_draws, thin=self.thin, seed=self.seed, device=self.device, how=self.start,
             )  # fmt: skip
             self.diagnostics_ = convergence(draws)
             return draws
@@ -204,14 +206,14 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         return best.sample(self.n_chains * self.n_draws, self.seed)
 
     def _approximate(self, observed: Observed, priors: Priors, number: int) -> Variational:
+        limits: dict[str, Any] = {"max_sweeps": self.max_sweeps, "tolerance": self.tolerance}
+        limits["how"] = "random" if number or self.start == "random" else "svd"
         return fit_variational(
-            observed, self.n_components, priors, seed=derive_seed(self.seed, "start", number),
-            max_sweeps=self.max_sweeps, tolerance=self.tolerance, how="random" if number else "svd",
-        )  # fmt: skip
+            observed, self.n_components, priors, seed=derive_seed(self.seed, "start", number), **limits
+        )
 
     def _keep(self, draws: Draws, posterior: Posterior, frame: Frame) -> None:
-        self.draws_, self.frame_, self.trace_ = draws, frame, draws.trace
-        self.n_components_ = posterior.rank
+        self.draws_, self.frame_, self.trace_, self.n_components_ = draws, frame, draws.trace, posterior.rank
         self.factors_, self.factors_std_ = posterior.x_mean, posterior.x_sd
         self.loadings_, self.loadings_std_ = posterior.w_mean, posterior.w_sd
         self.omic_loadings_, self.omic_loadings_std_ = posterior.u_mean, posterior.u_sd

@@ -18,6 +18,7 @@ from radgen_lib.omics.btf.cohort_tensor import StoredTensor
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
 from radgen_lib.omics.btf.filters import choose_genes
 from radgen_lib.omics.btf.gathering import FACTOR_COLUMNS
+from radgen_lib.omics.btf.gibbs import Start
 from radgen_lib.omics.btf.published import PublishedFit
 from radgen_lib.omics.btf.saving import load_arrays, save_arrays
 from radgen_lib.omics.btf.scaling import TensorScaler
@@ -58,11 +59,19 @@ class FoldFit:
 
 
 def fit_fold(
-    tensor: StoredTensor, fold: str, training: list[str], settings: Factors, *, seed: int, device: str = "cpu"
+    tensor: StoredTensor,
+    fold: str,
+    training: list[str],
+    settings: Factors,
+    *,
+    seed: int,
+    device: str = "cpu",
+    start: Start = "rotated",
 ) -> FoldFit:
     """Choose genes, scale and factorise, looking at the ``training`` patients alone.
 
-    Genes: of those expressed in a fifth of the training patients, the ``settings.max_genes`` that vary most. Raises
+    Genes: of those expressed in a fifth of the training patients, the ``settings.max_genes`` that vary most. Chains
+    start apart from one another (``start``, see the estimator), so that R-hat can tell where they disagree. Raises
     DataError for fewer training patients than can be factorised.
     """
     rows = _rows(tensor, training)
@@ -74,6 +83,7 @@ def fit_fold(
     model = BayesianTensorFactorisation(
         settings.components, method=settings.method, n_chains=settings.chains, n_burn_in=settings.burn_in,
         n_draws=settings.draws, thin=settings.thin, noise=settings.noise, sparsity=settings.sparsity, device=device,
+        start=start,
         seed=derive_seed(seed, "factors", fold),
     )  # fmt: skip
     names = [tensor.patients[i] for i in rows]
