@@ -1,4 +1,4 @@
-# make run: the workflow on the released cohort; make test: lint and tests. Each sets up what is missing, once.
+# make run: the workflow on the cohorts of `run:` in config.yaml (the phantom); make test: lint and tests. Each sets up what is missing, once.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3.11

@@ -76,6 +76,15 @@ rule leakage:
         genes15=f"{R}/{{cohort}}/cohort/genes15.parquet",
         factors17=f"{R}/{{cohort}}/cohort/factors17.parquet",
         factors=lambda w: FACTORS.wanted(w.cohort, w.protocol, "factors.parquet"),
+        factor_splits=lambda w: [
+            f"{FACTORS.base(w.cohort)}/splits.parquet"
+            for _ in FACTORS.wanted(w.cohort, w.protocol)
+        ],
+        models=lambda w: [
+            folder
+            for _ in FACTORS.wanted(w.cohort, w.protocol)
+            for folder in FACTORS.fits(w.cohort, "models")
+        ],
         cards=lambda w: LAYOUT.run_files(w.cohort, w.protocol, "card.json"),
     output:
         rows=update(f"{ROWS}/leakage.parquet"),

@@ -67,6 +67,7 @@ rule cohort_from_ingestion:
         volumes=lambda w: LAYOUT.shard_files(w.cohort, "volumes.npy"),
         selections=lambda w: LAYOUT.shard_files(w.cohort, "selection.parquet"),
         omics=lambda w: LAYOUT.omics_files(w.cohort),
+        subgroups=lambda w: LAYOUT.subgroups(w.cohort, FILENAMES),
     output:
         **{
             name: update(f"{R}/{{cohort}}/cohort/{name}.parquet")

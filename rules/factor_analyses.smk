@@ -10,10 +10,11 @@ FACTOR_FIGURE_FILES = [f"{R}/{{cohort}}/figures/{name}" for name in FACTOR_FIGUR
 
 
 rule factor_stability:
-    """The whole cohort factorised from several seeds: which components come back, and how many."""
+    """The whole cohort factorised from further seeds: which components of the saved fit come back, and how many."""
     input:
         tensor=f"{F}/tensor.npy",
         axes=[f"{F}/{name}" for name in TENSOR_AXES],
+        models=lambda w: FACTORS.whole(w.cohort),
     output:
         table=update(f"{F}/stability.parquet"),
         card=update(f"{F}/stability.card.json"),
@@ -124,6 +125,7 @@ rule factor_page:
             category="Report",
             caption="../docs/captions/factors.rst",
         ),
+        card=update(f"{R}/{{cohort}}/report/factors.card.json"),
     log:
         "logs/factor_page/{cohort}.log",
     benchmark:

@@ -74,7 +74,7 @@ rule fit_factors:
         splits=f"{F}/splits.parquet",
     output:
         **{Path(name).stem: update(f"{FIT}/{name}") for name in FIT_FILES},
-        models=directory(f"{FIT}/models"),
+        models=update(directory(f"{FIT}/models")),
         card=update(f"{FIT}/card.json"),
     log:
         "logs/fit_factors/{cohort}-{chunk}.log",

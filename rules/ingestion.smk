@@ -21,7 +21,7 @@ rule read_images:
         volumes=update(f"{SHARD}/volumes.npy"),
         mask_volumes=update(f"{SHARD}/masks.npy"),
         sheets=update(f"{SHARD}/contact_sheets.zip"),
-        nifti=directory(f"{SHARD}/nifti"),
+        nifti=update(directory(f"{SHARD}/nifti")),
         card=update(f"{SHARD}/card.json"),
     log:
         "logs/read_images/{cohort}-{shard}.log",
@@ -56,6 +56,7 @@ rule data_page:
             category="Report",
             caption="../docs/captions/data.rst",
         ),
+        card=update(f"{R}/{{cohort}}/report/data.card.json"),
     log:
         "logs/data_page/{cohort}.log",
     benchmark:
@@ -81,6 +82,7 @@ rule losses:
         phases=lambda w: LAYOUT.shard_files(w.cohort, "phases.parquet"),
     output:
         table=update(f"{R}/{{cohort}}/imaging/losses.csv"),
+        card=update(f"{R}/{{cohort}}/imaging/losses.card.json"),
     log:
         "logs/losses/{cohort}.log",
     benchmark:
@@ -99,9 +101,13 @@ rule losses:
 
 
 rule system_c_flow:
-    """Who of the MR patients is left for system C, step by step, from the public index (PROTOCOLS 1.1)."""
+    """Who of the MR patients is left for system C, step by step: index, headers, expression (PROTOCOLS 1.1)."""
+    input:
+        phases=lambda w: LAYOUT.shard_files(w.cohort, "phases.parquet"),
+        clinical=lambda w: LAYOUT.omics_file(w.cohort, "clinical.parquet"),
     output:
         flow=update(f"{R}/{{cohort}}/imaging/system_c_flow.csv"),
+        card=update(f"{R}/{{cohort}}/imaging/system_c_flow.card.json"),
     log:
         "logs/system_c_flow/{cohort}.log",
     benchmark:

@@ -51,6 +51,7 @@ rule clinical_tables:
             name: update(f"{R}/{{cohort}}/clinical/{name}.parquet")
             for name in ("clinical", "boxes", "faults")
         },
+        card=update(f"{R}/{{cohort}}/clinical/card.json"),
     log:
         "logs/clinical_tables/{cohort}.log",
     benchmark:

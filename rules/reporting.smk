@@ -31,6 +31,7 @@ rule tables:
             )
             for item in TABLES
         },
+        card=update(f"{R}/{{cohort}}/tables/card.json"),
     log:
         "logs/tables/{cohort}.log",
     benchmark:
@@ -82,6 +83,7 @@ rule figures:
             for f in LAYOUT.figures("{cohort}")
             for name in [Path(f).stem]
         },
+        card=update(f"{R}/{{cohort}}/figures/card.json"),
     log:
         "logs/figures/{cohort}.log",
     benchmark:
@@ -118,6 +120,7 @@ rule page:
         ),
         config=update(f"{R}/{{cohort}}/report/config.yaml"),
         models=update(f"{R}/{{cohort}}/report/model_cards.md"),
+        card=update(f"{R}/{{cohort}}/report/card.json"),
     log:
         "logs/page/{cohort}.log",
     benchmark:

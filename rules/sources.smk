@@ -31,7 +31,7 @@ rule fetch_source:
 
 
 rule phantom_tables:
-    """Write the phantom's molecular study, clinical tables and, for tests of the workflow alone, its truth."""
+    """Write the phantom's molecular study, clinical tables, and its truth, against which factor_comparison scores."""
     output:
         study=directory(f"{DATA}/{{cohort}}/study"),
         tables=directory(f"{DATA}/{{cohort}}/tables"),

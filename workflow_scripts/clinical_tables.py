@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radgen_lib.core.job import open_job
 
-with open_job(snakemake):
+with open_job(snakemake) as card:
     import pandas as pd
 
     from radgen_lib.core.atomic import write_parquet
@@ -19,3 +19,4 @@ with open_job(snakemake):
     write_parquet(job.output.clinical, clinical.table)
     write_parquet(job.output.boxes, boxes.table)
     write_parquet(job.output.faults, pd.concat([clinical.faults, boxes.faults], ignore_index=True))
+    card.write(job.output.card)

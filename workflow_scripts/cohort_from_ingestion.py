@@ -16,6 +16,7 @@ with open_job(snakemake) as card:
         Path(job.input.omics[0]).parent,
         genes=params.genes,
         cohort=Cohort(**params.cohort),
+        subgroups=Path(job.input.subgroups[0]) if job.input.subgroups else None,
     )
     write_cohort(cohort, Path(job.output.images).parent)
     write_csv(job.output.patients_csv, cohort.patients)

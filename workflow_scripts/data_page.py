@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radgen_lib.core.job import open_job
 
-with open_job(snakemake):
+with open_job(snakemake) as card:
     from radgen_lib.reporting.data_page import gather_data, write_data_page
 
     job = snakemake
@@ -14,3 +14,4 @@ with open_job(snakemake):
     files = {name: list(job.input.get(name)) for name in names}
     facts = gather_data(cohort, config["preset"], config["cohorts"][cohort], files, omics)
     write_data_page(Path(job.output.page), facts)
+    card.write(job.output.card)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radgen_lib.core.job import open_job
 
-with open_job(snakemake):
+with open_job(snakemake) as card:
     from radgen_lib.core.config.factors import Factors
     from radgen_lib.reporting.factor_page import draw_figures, render_factor_page, write_factor_page, write_figures
     from radgen_lib.reporting.factor_tables import NEEDED, build_factor_tables, read_results, write_factor_tables
@@ -24,3 +24,4 @@ with open_job(snakemake):
         released=params.released,
     )
     write_factor_page(Path(job.output.page), page)
+    card.write(job.output.card)

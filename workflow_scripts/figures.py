@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radgen_lib.core.job import open_job
 
-with open_job(snakemake):
+with open_job(snakemake) as card:
     import numpy as np
     import pandas as pd
 
@@ -32,5 +32,6 @@ with open_job(snakemake):
         pairs={name: pd.read_parquet(given[f"pairs_{name}"]) for name in names},
     )
     made = make_figures(material, RunFacts(job.wildcards.cohort, config["preset"], job.params.seed, config))
-    for path in map(Path, job.output):
+    for path in (Path(file) for file in job.output if file != job.output.card):
         write_bytes(path, made[path.stem])
+    card.write(job.output.card)

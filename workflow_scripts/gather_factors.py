@@ -9,7 +9,8 @@ with open_job(snakemake) as card:
     from radgen_lib.omics.btf.gathering import conditions, gather
 
     job = snakemake
-    found = {name: gather([pd.read_parquet(f) for f in job.input[name]]) for name in ("factors", "fits", "traces")}
+    names = ("factors", "fits", "traces", "choices")
+    found = {name: gather([pd.read_parquet(f) for f in job.input[name]]) for name in names}
     for name, table in found.items():
         write_parquet(job.output[name], table)
     write_parquet(job.output.conditions, conditions(found["factors"]))

@@ -1,11 +1,13 @@
 """Leakage rows (S.LEAK) of one protocol; fails where a patient crosses a split by patient."""
 
+from pathlib import Path
+
 from radgen_lib.core.job import open_job
 
 with open_job(snakemake) as card:
     import pandas as pd
 
-    from radgen_lib.audit.factor_leakage import check_factor_fits
+    from radgen_lib.audit.factor_leakage import check_factor_fits, read_fitted
     from radgen_lib.audit.leakage import check_leakage, read_fits
     from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.rows import result_frame
@@ -31,8 +33,11 @@ with open_job(snakemake) as card:
         endpoints=endpoints,
         eligible=eligible,
     )
-    for table in factors:
-        rows += check_factor_fits(splits, table, endpoints, protocol_name=job.wildcards.protocol)
+    for file in job.input.factor_splits:
+        fitted = read_fitted([Path(folder) for folder in job.input.models])
+        rows += check_factor_fits(
+            splits, pd.read_parquet(file), fitted, endpoints, protocol_name=job.wildcards.protocol
+        )
     rows = result_frame(rows)
     write_parquet(job.output.rows, rows)
     write_csv(job.output.csv, rows)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radgen_lib.core.job import open_job
 
-with open_job(snakemake):
+with open_job(snakemake) as card:
     import pandas as pd
 
     from radgen_lib.cohort.ingested import check_fetched, check_share, losses
@@ -16,3 +16,4 @@ with open_job(snakemake):
     check_fetched(ledger, allowed, Path(job.input.ledgers[0]))
     check_share(phases, allowed, Path(job.input.phases[0]))
     write_csv(job.output.table, losses(ledger, phases))
+    card.write(job.output.card)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from radgen_lib.core.job import open_job
 
-with open_job(snakemake):
+with open_job(snakemake) as card:
     import yaml
 
     from radgen_lib.core.atomic import write_text
@@ -38,3 +38,4 @@ with open_job(snakemake):
     whose = "phantom" if facts.is_phantom else "released" if facts.is_released else "ingested"
     cards = [model_card(json.loads(Path(path).read_text()), cohort=whose) for path in job.input.models]
     write_text(job.output.models, "\n\n---\n\n".join(cards))
+    card.write(job.output.card)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from radgen_lib.core.job import open_job
 
-with open_job(snakemake):
+with open_job(snakemake) as card:
     import pandas as pd
 
     from radgen_lib.reporting.facts import RunFacts
@@ -17,3 +17,4 @@ with open_job(snakemake):
     counted = cohort_rows(pd.read_parquet(job.input.patients), facts, "cohort/patients.csv")
     rows = pd.concat([gather_rows(job.input.rows, folder.parent), counted], ignore_index=True)
     write_tables(folder, build_tables(rows, facts))
+    card.write(job.output.card)

@@ -10,6 +10,7 @@ with open_job(snakemake) as card:
 
     from radgen_lib.core.atomic import write_csv
     from radgen_lib.generators.base import FitContext, device_for
+    from radgen_lib.generators.resume import remove_kept
     from radgen_lib.generators.store import save_generators
     from radgen_lib.generators.training import Recipe, train_folds
 
@@ -38,3 +39,4 @@ with open_job(snakemake) as card:
     write_csv(job.output.training, figures)
     card.add(trained_on=trained_on, device=context.device, preset=params.preset)
     save_generators(job.output.weights, job.output.card, fitted, card)
+    remove_kept(fitted.values())

@@ -170,10 +170,12 @@ def standing(path: Path) -> Path:
 
 
 def check_sources(config: Config, registry: Mapping[str, Source], cohort: str, mirror: Path | None) -> Check:
-    """The files of a released cohort: in the downloads, in the mirror, or reachable."""
+    """The files of a released cohort, those of its factors too: in the downloads, in the mirror, or reachable."""
     from radgen_lib.cohort.released import FILES
+    from radgen_lib.core.factor_layout import GENE_SETS, RELEASED_TENSOR
 
-    return check_files(config, registry, FILES, f"files of {cohort}", mirror)
+    names = (*FILES, *RELEASED_TENSOR, GENE_SETS)
+    return check_files(config, registry, names, f"files of {cohort}", mirror)
 
 
 def check_files(

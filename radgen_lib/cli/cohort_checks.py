@@ -125,9 +125,21 @@ def _tables(
         yield _asked(config, name, cohort.omics.rest)
     own = cohort.omics is not None and cohort.omics.source == "folder"
     if cohort.clinical and not own:
-        found = check_files(config, registry, [cohort.clinical], f"clinical table of {name}", mirror)
-        # No rule reads it so far, so that its absence stops nothing.
-        yield found._replace(status="WARN") if found.status == "FAIL" else found
+        yield _clinical(config, registry, cohort, f"clinical table of {name}", mirror)
+
+
+def _clinical(config: Config, registry: Mapping[str, Source], cohort: Cohort, what: str, mirror: Path | None) -> Check:
+    """The table whose values go before the study's: a file, or an entry of the registry; read with the study alone."""
+    table = str(cohort.clinical)
+    if cohort.omics is None:
+        return Check("WARN", what, f"{table}: without a molecular study nothing reads it", "Add `omics`, or remove it")
+    if table in registry:
+        return check_files(config, registry, [table], what, mirror)
+    if Path(table).is_file():
+        return Check("OK", what, table)
+    return Check(
+        "FAIL", what, f"{table}: no such file, nor such entry of the registry", "Correct `clinical` of the cohort"
+    )
 
 
 def _asked(config: Config, name: str, attributes: list[str]) -> Check:

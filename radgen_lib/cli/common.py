@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from radgen_lib.core.digest import LIBRARY
 from radgen_lib.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,19 +19,26 @@ CONFIG_FILE = Path("config.yaml")
 def add_config_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--config FILE``."""
     parser.add_argument(
-        "--config", metavar="FILE", type=Path, help="configuration (default: config.yaml here, else the defaults)"
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="laid over config.yaml and its preset, as by Snakemake's --configfile (default: config.yaml here)",
     )
 
 
 def read_config(path: Path | None) -> Config:
-    """Configuration of ``path``; without one, of ``config.yaml`` in this folder or else the defaults."""
-    from radgen_lib.core.config.load import load_config
+    """What Snakemake would run with: ``config.yaml``, the preset, and over both, as by ``--configfile``, ``path``.
+
+    ``config.yaml`` is that of the Snakefile's folder; without ``path`` that of this folder, or else the defaults.
+    """
+    from radgen_lib.core.config.load import load_config, read_tree
 
     if path is None:
         return load_config(CONFIG_FILE if CONFIG_FILE.is_file() else None)
     if not path.is_file():
         raise ConfigError(f"{path}: no such configuration file. Check the path given to --config")
-    return load_config(path)
+    base = LIBRARY.parent / CONFIG_FILE
+    return load_config(base if base.is_file() else None, read_tree(path))
 
 
 def mirror_of(config: Config) -> Path | None:

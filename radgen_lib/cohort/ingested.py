@@ -12,6 +12,7 @@ import pandas as pd
 from radgen_lib.cohort.expression import FACTORS
 from radgen_lib.cohort.ids import site_of
 from radgen_lib.cohort.images import SERIES_COLUMNS
+from radgen_lib.cohort.labels import read_subgroup
 from radgen_lib.cohort.released import ReleasedCohort
 from radgen_lib.cohort.schema import PATIENT_COLUMNS, check_patients
 from radgen_lib.cohort.selection import REFUSED, UNREADABLE, Selection, check_lost
@@ -27,8 +28,10 @@ _CLINICAL = ("er", "pr", "her2", "os_days", "os_event", "age")
 _TEXT = ("stage", "subtype")
 
 
-def read_ingested(shards: Sequence[Path], omics: Path, *, genes: Sequence[str], cohort: Cohort) -> ReleasedCohort:
-    """Join image shards and the omics folder that ingestion wrote.
+def read_ingested(
+    shards: Sequence[Path], omics: Path, *, genes: Sequence[str], cohort: Cohort, subgroups: Path | None = None
+) -> ReleasedCohort:
+    """Join image shards and the omics folder that ingestion wrote, and the table of ER+/HER2+ ``subgroups``.
 
     System B reads one image a study: the projection of the index phase (first post-contrast) of sagittal studies, on
     the grid of ``imaging.volume``, uint8, black = 0, white = the fixed level :data:`WHITE`; with ``imaging.phases:
@@ -51,7 +54,9 @@ def read_ingested(shards: Sequence[Path], omics: Path, *, genes: Sequence[str], 
             "See the reasons in the tables of results/*/imaging, and correct the files or the settings",
         )
     series, images = _project(chosen, phases, shards, cohort)
-    patients = _patient_table(genes15, series, omics, selection)
+    names = frozenset(genes15["patient"])
+    subgroup = read_subgroup(subgroups, selection, names) if subgroups is not None else pd.Series(dtype=np.float64)
+    patients = _patient_table(genes15, series, omics, subgroup, selection)
     check_patients(patients)
     read = [pd.read_parquet(folder / "selection.parquet") for folder in (*shards, omics)]
     decisions = pd.concat([*read, selection.frame()], ignore_index=True).astype({"kept": bool})
@@ -165,7 +170,9 @@ def _project(
     return pd.DataFrame(rows, columns=list(SERIES_COLUMNS)).astype({"image_index": np.int64}), images
 
 
-def _patient_table(genes15: pd.DataFrame, series: pd.DataFrame, omics: Path, selection: Selection) -> pd.DataFrame:
+def _patient_table(
+    genes15: pd.DataFrame, series: pd.DataFrame, omics: Path, subgroup: pd.Series, selection: Selection
+) -> pd.DataFrame:
     index = pd.Index(genes15["patient"], name="patient")
     clinical = pd.read_parquet(omics / "clinical.parquet").set_index("patient").reindex(index)
     mutated = pd.read_parquet(omics / "mutated.parquet").set_index("patient").reindex(index)
@@ -178,7 +185,7 @@ def _patient_table(genes15: pd.DataFrame, series: pd.DataFrame, omics: Path, sel
     table.loc[~timed, ["os_days", "os_event"]] = np.nan
     for name in _TEXT:
         table[name] = clinical[name].fillna("").astype(object) if name in clinical else ""
-    table["subgroup"] = np.nan
+    table["subgroup"] = subgroup.reindex(index).astype(np.float64)
     for name in [column for column in PATIENT_COLUMNS if column.startswith("mut_")]:
         table[name] = mutated[name].astype(np.float64) if name in mutated else np.nan
     table["site"] = [site_of(patient) for patient in index]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from radgen_lib.cohort.ids import is_research_code, patient_id
 from radgen_lib.cohort.selection import Cells, Selection, keep_first
 from radgen_lib.cohort.tables import MISSING, number, read_table
 
@@ -17,6 +19,7 @@ HER2_UNDECIDED = frozenset({"Equivocal", "Indeterminate", "[Not Evaluated]", "[N
 SUBGROUP = {"Subgroup1": 1.0, "Subgroup2": 0.0}
 MUTATIONS = ("TP53", "PIK3CA", "CDH1")
 OLDEST = 120.0
+LOGGER = logging.getLogger("radgen")
 
 
 def read_labels(files: Mapping[str, Path], selection: Selection) -> pd.DataFrame:
@@ -26,19 +29,35 @@ def read_labels(files: Mapping[str, Path], selection: Selection) -> pd.DataFrame
     subgroup is 1 for Subgroup1 and 0 for Subgroup2 (they were defined from expression: PROTOCOLS B.7). A code that
     is not known is NaN with a reason. Raises DataError for faults of structure.
     """
-    receptors, subgroups, mutations = files["receptors"], files["subgroups"], files["mutations"]
+    receptors, mutations = files["receptors"], files["mutations"]
     receptor = read_table(receptors, required=["ID", "er", "pr", "her2"])
-    subgroup = read_table(subgroups, names=["ID", "subgroup"])
     mutation = read_table(mutations, required=["ID", *MUTATIONS])
     columns = {
         "er": _label(receptor, "er", "er", BINARY, receptors, selection),
         "pr": _label(receptor, "pr", "pr", BINARY, receptors, selection),
         "her2": _label(receptor, "her2", "her2", HER2, receptors, selection),
-        "subgroup": _label(subgroup, "subgroup", "subgroup", SUBGROUP, subgroups, selection),
+        "subgroup": read_subgroup(files["subgroups"], selection),
     }
     for gene in MUTATIONS:
         columns[f"mut_{gene}"] = _label(mutation, gene, f"mut_{gene}", BINARY, mutations, selection)
     return pd.DataFrame(columns).rename_axis("patient")
+
+
+def read_subgroup(path: Path, selection: Selection, known: Collection[str] | None = None) -> pd.Series:
+    """ER+/HER2+ subgroup by patient (1 for Subgroup1, 0 for Subgroup2), from rows of patient and code, no header.
+
+    Rows of patients who are not among ``known`` (default: everyone is) are ignored, and their number is logged. A
+    code that is not known has no label, and its row of the selection table says why. Raises DataError for faults of
+    structure.
+    """
+    table = read_table(path, names=["ID", "subgroup"])
+    if known is not None:
+        strangers = table["ID"].map(lambda name: is_research_code(name) and patient_id(name) not in known).astype(bool)
+        if strangers.any():
+            counts = (int(strangers.sum()), len(table))
+            LOGGER.info("%s: %d of %d rows are of patients who are not in the cohort; ignored", path.name, *counts)
+        table = table[~strangers]
+    return _label(table, "subgroup", "subgroup", SUBGROUP, path, selection)
 
 
 def _label(

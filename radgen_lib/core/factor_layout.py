@@ -10,7 +10,7 @@ from radgen_lib.core.plan import chunks, factor_folds
 
 TENSOR_AXES = ("tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json")
 TENSOR_FILES = ("tensor.npy", *TENSOR_AXES, "decisions.parquet", "selection.parquet", "card.json")
-FIT_FILES = ("factors.parquet", "fits.parquet", "traces.parquet")
+FIT_FILES = ("factors.parquet", "fits.parquet", "traces.parquet", "choices.parquet")
 GATHERED = (*FIT_FILES, "conditions.parquet")
 RESULTS = ("stability", "comparison", "genes", "enrichment", "associations")
 FACTOR_TABLES = ("F.FIT", "F.CMP", "F.ASSOC", "F.SETS", "F.GENES", "F.STAB")
@@ -104,4 +104,5 @@ class FactorLayout:
         files += [f"{base}/as_published/{name}" for name in ("factors.parquet", "fits.parquet", "card.json")]
         files += [f"{base}/{name}.parquet" for name in (*RESULTS, "coverage")]
         files += [f"{base}/{name}.card.json" for name in ("stability", "comparison", "meaning")]
-        return [*files, *self.tables(cohort), *self.figures(cohort), self.page(cohort)]
+        page = self.page(cohort)
+        return [*files, *self.tables(cohort), *self.figures(cohort), page.replace(".html", ".card.json"), page]

@@ -96,22 +96,28 @@ class Layout(SourceLayout):
             return []
         return [f"{self.config.results}/{cohort}/omics/{name}" for name in OMICS_FILES]
 
+    def omics_file(self, cohort: str, name: str) -> list[str]:
+        """File ``name`` of the molecular study; none of a cohort without one."""
+        return [file for file in self.omics_files(cohort) if file.endswith(f"/{name}")]
+
     def ingested(self, cohort: str) -> list[str]:
         """Every file that ingestion makes, its page included; none of a released cohort."""
         if self.is_released(cohort):
             return []
         shards = [file for name in SHARD_FILES for file in self.shard_files(cohort, name)]
         tables = [*self.omics_files(cohort), *self.clinical_files(cohort)]
-        losses = f"{self.config.results}/{cohort}/imaging/losses.csv"
+        names = ["imaging/losses.csv", "imaging/losses.card.json", "report/data.card.json"]
         if self.has_system_c_flow(cohort):
-            tables.append(f"{self.config.results}/{cohort}/imaging/system_c_flow.csv")
-        return [*self.ledgers(cohort), *shards, *tables, self.data_page(cohort), losses]
+            names += ["imaging/system_c_flow.csv", "imaging/system_c_flow.card.json"]
+        beside = [f"{self.config.results}/{cohort}/{name}" for name in names]
+        return [*self.ledgers(cohort), *shards, *tables, self.data_page(cohort), *beside]
 
     def clinical_files(self, cohort: str) -> list[str]:
         """What those tables become."""
         if not self.has_duke_tables(cohort):
             return []
-        return [f"{self.config.results}/{cohort}/clinical/{name}.parquet" for name in ("clinical", "boxes", "faults")]
+        names = ("clinical.parquet", "boxes.parquet", "faults.parquet", "card.json")
+        return [f"{self.config.results}/{cohort}/clinical/{name}" for name in names]
 
     def data_page(self, cohort: str) -> str:
         """The page that shows how the data of an ingested cohort was read."""
@@ -159,7 +165,7 @@ class Layout(SourceLayout):
         base, protocols = f"{self.config.results}/{cohort}", list(self.config.cpdm.protocols)
         names = [f"cohort/{name}.parquet" for name in COHORT_FILES]
         names += ["cohort/images.npy", "cohort/patients.csv", "cohort/selection.csv"]
-        names += ["splits/splits.parquet", "splits/endpoint_splits.parquet"]
+        names += ["splits/splits.parquet", "splits/endpoint_splits.parquet", "tables/card.json"]
         names += [f"cpdm/{p}/real_features{end}" for p in protocols for end in (".parquet", "_status.csv")]
         names += [f"cpdm/{p}/rows/{name}.parquet" for p in protocols for name in ROW_TABLES]
         runs = [file for p in protocols for name in RUN_FILES for file in self.run_files(cohort, p, name)]
@@ -171,6 +177,6 @@ class Layout(SourceLayout):
         made = [*self.ingested(cohort), *FactorLayout(self.config).everything(cohort)]
         if not self.has_cpdm(cohort):
             return made
-        report = self.report(cohort)
-        beside = [report.replace("index.html", name) for name in ("config.yaml", "model_cards.md")]
-        return [*made, *self.analysed(cohort), *self.figures(cohort), *beside, report]
+        names = ("report/config.yaml", "report/model_cards.md", "report/card.json", "figures/card.json")
+        beside = [f"{self.config.results}/{cohort}/{name}" for name in names]
+        return [*made, *self.analysed(cohort), *self.figures(cohort), *beside, self.report(cohort)]

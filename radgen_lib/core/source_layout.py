@@ -61,7 +61,13 @@ class SourceLayout:
 
     def clinical(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
         """The clinical table that goes before the study's: a file, or an entry of the registry."""
-        path = self.config.cohorts[cohort].clinical
+        return self._table(self.config.cohorts[cohort].clinical, filenames)
+
+    def subgroups(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
+        """The table of ER+/HER2+ subgroups: a file, or an entry of the registry."""
+        return self._table(self.config.cohorts[cohort].subgroups, filenames)
+
+    def _table(self, path: str | None, filenames: Mapping[str, str]) -> list[str]:
         if path is None:
             return []
         return [f"{self.config.downloads}/{path}/{filenames[path]}" if path in filenames else path]

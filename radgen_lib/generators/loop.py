@@ -33,10 +33,22 @@ class LoopOptions(Options):
     ema: float | None = Field(default=None, gt=0, lt=1, description="Decay of averaged weights; null: last weights")
     accumulate: int = Field(default=1, ge=1, description="Batches per optimiser step")
     clip_norm: float | None = Field(default=None, gt=0, description="Largest norm of the gradient; null: no limit")
-    mixed_precision: bool = Field(default=False, description="bfloat16 on an accelerator when not deterministic")
-    compile: bool = Field(default=False, description="torch.compile on an accelerator when not deterministic")
+    mixed_precision: bool | None = Field(
+        default=None, description="bfloat16; null: on where an accelerator is used and deterministic is false"
+    )
+    compile: bool | None = Field(
+        default=None, description="torch.compile; null: on where an accelerator is used and deterministic is false"
+    )
     checkpoint_minutes: float = Field(default=5.0, gt=0, description="Training state is saved this often")
     checkpoint_steps: int | None = Field(default=None, ge=1, description="Also saved every so many steps")
+
+
+def wanted(switch: bool | None, context: FitContext) -> bool:
+    """Whether a switch that costs exactness for speed (``mixed_precision``, ``compile``) is on in this training.
+
+    An explicit true or false wins; None is on where the training uses an accelerator and need not be deterministic.
+    """
+    return context.device != "cpu" and not context.deterministic if switch is None else switch
 
 
 def train(

@@ -27,6 +27,7 @@ from radgen_lib.generators.checkpoint import (
     optimizer_tensors,
     section,
 )
+from radgen_lib.generators.loop import wanted
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -86,7 +87,7 @@ class Run:
         network.train()
         optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate, fused=True)
         self.model, self.optimizer = self.fabric.setup(
-            torch.compile(network) if options.compile and _fast(context) else network, optimizer
+            torch.compile(network) if wanted(options.compile, context) else network, optimizer
         )
         self.average = copy.deepcopy(network).requires_grad_(False) if options.ema else None
         self.best: dict[str, torch.Tensor] = {}
@@ -126,7 +127,7 @@ class Run:
         if not math.isfinite(value):
             raise RadgenError(
                 f"training: the loss is {value} before step {self.step} of {self.total}. Lower learning_rate, set "
-                "clip_norm, or turn off mixed_precision"
+                "clip_norm, or set mixed_precision: false"
             )
         return value
 
@@ -215,14 +216,9 @@ class Run:
         return self.network.cpu().eval()
 
 
-def _fast(context: FitContext) -> bool:
-    """Whether speed may cost the promise of identical bytes: an accelerator, and not asked to be deterministic."""
-    return context.device != "cpu" and not context.deterministic
-
-
 def _fabric(options: LoopOptions, context: FitContext) -> Any:
     precision: Literal["bf16-mixed", "32-true"] = (
-        "bf16-mixed" if options.mixed_precision and _fast(context) else "32-true"
+        "bf16-mixed" if wanted(options.mixed_precision, context) else "32-true"
     )
     # The plain environment keeps Fabric from reading the cluster's variables: one job trains on one device.
     return Fabric(accelerator=context.device, devices=1, precision=precision, plugins=[LightningEnvironment()])

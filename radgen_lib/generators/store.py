@@ -42,7 +42,8 @@ class FittedGenerator:
     """A generator with what turns raw omics into its input.
 
     names: conditions in order; ranges: lowest and highest raw training value of each, float64 [2, c], or None;
-    patients: training patients (filled in by :func:`load_generators` from the card).
+    patients: training patients (filled in by :func:`load_generators` from the card); kept: the file in a resume
+    folder that holds it until the job's outputs are written (:mod:`radgen_lib.generators.resume`).
     """
 
     generator: Generator
@@ -50,6 +51,7 @@ class FittedGenerator:
     names: tuple[str, ...]
     ranges: np.ndarray | None = None
     patients: tuple[str, ...] = ()
+    kept: Path | None = None
 
     def sample(self, conditions: pd.DataFrame, seeds: Sequence[int], *, device: str = "cpu") -> np.ndarray:
         """Float32 [n, H, W] for raw ``conditions`` (columns ``names`` and possibly others), one seed a row."""
@@ -98,24 +100,31 @@ def save_generators(
         raise ValueError(f"{weights.name} and {card_path.name} must lie in one folder")
     arrays: dict[str, np.ndarray] = {}
     for fold, one in fitted.items():
-        arrays.update({f"{fold}/generator/{key}": value for key, value in one.generator.state().items()})
-        arrays.update({f"{fold}/scaler/{key}": value for key, value in one.scaler.state().items()})
-        if one.ranges is not None:
-            arrays[f"{fold}/range"] = one.ranges
+        arrays.update(fold_arrays(fold, one))
     with atomic_path(weights) as path:
-        save_file({key: np.array(value, order="C") for key, value in arrays.items()}, path)
+        save_file(arrays, path)
     trained_on: Mapping[str, Any] = card.fields.get("trained_on", {})  # type: ignore[assignment]
     card.add(
         weights=weights.name,
         weights_sha256=file_sha256(weights),
-        folds={fold: _facts(one, trained_on.get(fold, {})).model_dump(mode="json") for fold, one in fitted.items()},
+        folds={fold: fold_facts(one, trained_on.get(fold, {})).model_dump(mode="json") for fold, one in fitted.items()},
         licence=LICENCE,
         intended_use=INTENDED_USE,
     )
     card.write(card_path)
 
 
-def _facts(fitted: FittedGenerator, trained_on: Mapping[str, Sequence[Any]]) -> FoldFacts:
+def fold_arrays(fold: str, fitted: FittedGenerator) -> dict[str, np.ndarray]:
+    """Copies, in C order, of all arrays of one fold under the names that a weights file has."""
+    arrays = {f"{fold}/generator/{key}": value for key, value in fitted.generator.state().items()}
+    arrays.update({f"{fold}/scaler/{key}": value for key, value in fitted.scaler.state().items()})
+    if fitted.ranges is not None:
+        arrays[f"{fold}/range"] = fitted.ranges
+    return {key: np.array(value, order="C") for key, value in arrays.items()}
+
+
+def fold_facts(fitted: FittedGenerator, trained_on: Mapping[str, Sequence[Any]]) -> FoldFacts:
+    """What a card says about one fold; ``trained_on`` holds the lists ``patient`` and ``image_index``, or nothing."""
     kind = type(fitted.generator)
     return FoldFacts(
         class_path=f"{kind.__module__}:{kind.__qualname__}",
@@ -142,7 +151,7 @@ def load_generators(card_path: str | Path) -> dict[str, FittedGenerator]:
     known = {key.split("/", 1)[0] for key in arrays}
     if known - set(card.folds):
         raise data_error(card_path, f"the weights hold folds {sorted(known - set(card.folds))} unknown to it", AGAIN)
-    return {fold: _rebuild(card_path, fold, facts, arrays) for fold, facts in card.folds.items()}
+    return {fold: rebuild_fold(card_path, fold, facts, arrays) for fold, facts in card.folds.items()}
 
 
 def read_card(card_path: Path) -> GeneratorCard:
@@ -181,7 +190,8 @@ def _read_arrays(card_path: Path, card: GeneratorCard) -> dict[str, np.ndarray]:
         raise data_error(path, f"is no safetensors file ({error})", AGAIN) from error
 
 
-def _rebuild(card_path: Path, fold: str, facts: FoldFacts, arrays: Mapping[str, np.ndarray]) -> FittedGenerator:
+def rebuild_fold(source: Path, fold: str, facts: FoldFacts, arrays: Mapping[str, np.ndarray]) -> FittedGenerator:
+    """One fold from its facts and the arrays of :func:`fold_arrays`; DataError naming ``source`` when they disagree."""
     try:
         generator = build_generator(
             facts.class_path, facts.options, image_size=facts.image_size, n_conditions=len(facts.names)
@@ -189,7 +199,7 @@ def _rebuild(card_path: Path, fold: str, facts: FoldFacts, arrays: Mapping[str, 
         generator.load_state(_section(arrays, f"{fold}/generator/"))
         scaler = ConditionScaler.from_state(facts.names, facts.scaling, facts.log, _section(arrays, f"{fold}/scaler/"))
     except (ConfigError, ValueError) as error:
-        raise data_error(card_path, f"fold {fold}: {error}", AGAIN) from error
+        raise data_error(source, f"fold {fold}: {error}", AGAIN) from error
     return FittedGenerator(generator, scaler, facts.names, arrays.get(f"{fold}/range"), facts.patients)
 
 

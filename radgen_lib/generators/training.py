@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from radgen_lib.core.digest import value_digest
+from radgen_lib.core.digest import code_digest, value_digest
 from radgen_lib.core.errors import DataError
+from radgen_lib.core.provenance import package_versions
 from radgen_lib.core.seeds import derive_seed
 from radgen_lib.generators.base import FitContext, TrainingData, accepted_options, build_generator
+from radgen_lib.generators.resume import KeptFold
 from radgen_lib.generators.store import FittedGenerator
 from radgen_lib.omics.conditions import ConditionScaler, Method, of_fold
 
@@ -38,7 +41,11 @@ def fold_images(splits: pd.DataFrame, fold: str, role: str) -> np.ndarray:
     """Image indexes of one side of a fold, in order; raises DataError for a fold that the split file lacks."""
     rows = splits[splits["fold"] == fold]
     if rows.empty:
-        raise DataError(f"splits: no fold {fold!r}, there are {sorted(splits['fold'].unique())}. Make the splits again")
+        there = ", ".join(sorted(splits["fold"].unique())[:9])
+        raise DataError(
+            f"splits: this cohort has no fold {fold!r} (there are {there}): too few images, or no patient of the site. "
+            "Leave its design out of cpdm.protocols.NAME.designs, or its site out of cohorts.NAME.splits.sites"
+        )
     return np.sort(rows.loc[rows["role"] == role, "image_index"].to_numpy())
 
 
@@ -94,7 +101,9 @@ def train_folds(
     """Fit one generator per fold; returns them with the training figures (fold, step, ...).
 
     ``on_fold`` is told the training rows of every fold (for the card). Each fold has its own seed, derived from
-    ``context.seed`` and the fold's name, and its own resume folder, keyed by the recipe and the training rows.
+    ``context.seed`` and the fold's name, and its own resume folder, keyed by the recipe and the training rows. A
+    fitted fold is kept there at once, and a job that was killed in a later fold takes it from there instead of
+    fitting again; :func:`radgen_lib.generators.resume.remove_kept` removes it once the outputs are written.
     """
     fitted: dict[str, FittedGenerator] = {}
     figures: list[dict[str, Any]] = []
@@ -109,9 +118,37 @@ def train_folds(
         logging.getLogger("radgen").info(
             "fold %s: %d images of %d patients", fold, len(rows), rows["patient"].nunique()
         )
-        told = _for_fold(context, recipe, fold, (rows, given), partial(_note, figures, fold))
-        fitted[fold] = train_fold(recipe, images, rows, given, told)
+        told = _for_fold(context, recipe, fold, (rows, given))
+        digest = _identity(recipe, images, rows, given, told) if told.resume else ""
+        fitted[fold] = KeptFold(told.resume, fold, digest).take_or_fit(
+            partial(_note, figures, fold), partial(_fit, recipe, images, rows, given, told)
+        )
     return fitted, pd.DataFrame(figures, columns=_columns(figures))
+
+
+def _fit(
+    recipe: Recipe,
+    images: np.ndarray,
+    rows: pd.DataFrame,
+    given: pd.DataFrame,
+    context: FitContext,
+    record: Callable[[dict[str, float]], None],
+) -> FittedGenerator:
+    return train_fold(recipe, images, rows, given, replace(context, record=record))
+
+
+def _identity(recipe: Recipe, images: np.ndarray, rows: pd.DataFrame, given: pd.DataFrame, context: FitContext) -> str:
+    """Digest of what decides a fitted fold's bytes beside the key of its folder.
+
+    A fold may outlive a change of images, code or packages, and numbers depend on device and threads too.
+    """
+    module = recipe.class_path.partition(":")[0]
+    facts = [
+        recipe.image_size, list(map(str, given.columns)), rows["patient"].astype(str).tolist(), context.device,
+        context.threads, context.deterministic, package_versions(), code_digest(module, __name__),
+    ]  # fmt: skip
+    pixels = np.ascontiguousarray(images[rows["image_index"].to_numpy()])
+    return hashlib.sha256(f"{value_digest(facts)}{pixels.shape}{pixels.dtype}".encode() + pixels.tobytes()).hexdigest()
 
 
 def _note(figures: list[dict[str, Any]], fold: str, row: dict[str, float]) -> None:
@@ -127,7 +164,6 @@ def _for_fold(
     recipe: Recipe,
     fold: str,
     tables: tuple[pd.DataFrame, pd.DataFrame],
-    record: Callable[[dict[str, float]], None],
 ) -> FitContext:
     rows, given = tables
     values = pd.util.hash_pandas_object(given[given["patient"].isin(rows["patient"])], index=False).tolist()
@@ -139,7 +175,6 @@ def _for_fold(
     return replace(
         context,
         seed=seed,
-        record=record,
         resume=resume / place if resume else None,
         tensorboard=board / place if board else None,
     )

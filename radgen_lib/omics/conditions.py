@@ -31,14 +31,19 @@ def of_fold(conditions: pd.DataFrame, fold: str) -> pd.DataFrame:
     """Rows of ``conditions`` that hold for ``fold``: all of them, or, where the table has a column fold, the fold's.
 
     A factorisation finds as many components as the fold's training patients show: columns without any value go.
-    Raises DataError for a fold that the table lacks.
+    Raises DataError for a fold without rows: a factorisation that finds no component gives nobody a condition.
     """
     if "fold" not in conditions.columns:
         return conditions
     rows = conditions[conditions["fold"] == fold]
     if rows.empty:
-        there = ", ".join(map(str, sorted(conditions["fold"].unique())[:9]))
-        raise data_error("conditions", f"no fold {fold!r} (there are {there})", "Make the factors again")
+        there = ", ".join(map(str, sorted(conditions["fold"].unique())[:9])) or "none"
+        problem = f"no row of fold {fold!r} (folds with rows: {there}): the fit of the fold kept no component"
+        action = (
+            "Look at quantity rank of the fold in fits.parquet; at 0, add patients, lower factors.max_genes, or leave "
+            "condition `factors` out of cpdm.protocols"
+        )
+        raise data_error("conditions", problem, action)
     return rows.drop(columns="fold").dropna(axis=1, how="all").reset_index(drop=True)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from radgen_lib.core.plan import PUBLISHED_FOLDS
 from radgen_lib.core.rows import result_row
-from radgen_lib.reporting.claims import CLAIMS, Claim, find
+from radgen_lib.reporting.claims import CLAIMS, Claim, Pick, find
 from radgen_lib.reporting.facts import PUBLISHED, SHARED, RunFacts
 from radgen_lib.reporting.labels import label
 from radgen_lib.reporting.pivot import KEY_COLUMNS, Line, protocol_order
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PLACES = {"B.ABS1": "preprint abstract", "B.ABS2": "final abstract"}
+# A model that could not be evaluated is one row of the analysis, under the first of its metrics.
+_SIBLINGS = {"auprc_trapz": "auroc"}
 
 
 def settings_rows(facts: RunFacts) -> list[dict[str, Any]]:
@@ -52,7 +54,7 @@ def _claim_records(
             incomparable=claim.incomparable(told), interval=told.get("interval", ""), elsewhere=facts.elsewhere,
         )  # fmt: skip
         reasons = {
-            name: line.cells[name]["reason"] if name in line.cells else _absent(claim, name, place, facts)
+            name: line.cells[name]["reason"] if name in line.cells else _absent(claim, name, place, rows, facts)
             for name in order
         }
         picks = claim.as_published if place < len(claim.as_published) else claim.rigorous
@@ -77,12 +79,23 @@ def _own_record(
     name = f"{', '.join(dict.fromkeys(ours))} (this project's model)"
     reasons = {p: line.cells[p]["reason"] if p in line.cells else f"{name} is not run under {p}" for p in order}
     for protocol in set(asked) - set(line.cells):
-        reasons[protocol] = "no such row came from the analysis"
+        reasons[protocol] = (
+            _said_of_sibling(asked[protocol], protocol, rows, facts) or "no such row came from the analysis"
+        )
     told = {**heading, "col": f"{name}: {next(iter(asked.values())).label.removeprefix('CPDM, ')}", "citation": ""}
     return name, record(line, told, reasons, Verdict("no published value"), facts, order)
 
 
-def _absent(claim: Claim, protocol: str, place: int, facts: RunFacts) -> str:
+def _said_of_sibling(pick: Pick, protocol: str, rows: pd.DataFrame, facts: RunFacts) -> str:
+    """Why the analysis has no number, where it says so once, in the row of a sibling metric ("" where it does not)."""
+    metric = _SIBLINGS.get(pick.patterns.get("metric", ""))
+    if metric is None:
+        return ""
+    found = find(rows, Pick(pick.label, {**pick.patterns, "metric": metric}), protocol, facts)
+    return str(found["reason"]) if found is not None else ""
+
+
+def _absent(claim: Claim, protocol: str, place: int, rows: pd.DataFrame, facts: RunFacts) -> str:
     picks = claim.picks(protocol)
     if place >= len(picks):
         return "not run under this protocol" if picks else "has no counterpart"
@@ -95,6 +108,8 @@ def _absent(claim: Claim, protocol: str, place: int, facts: RunFacts) -> str:
     generator = picks[place].patterns.get("generator", "")
     if generator in facts.system["generators"] and generator not in (facts.switch(protocol, "generators") or ()):
         return f"{label('generator', generator)} is not run under {protocol}"
+    if said := _said_of_sibling(picks[place], protocol, rows, facts):
+        return said
     metric = picks[place].patterns.get("metric", "")
     return f"no row of {label('metric', metric)} came from the analysis"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from radgen_lib.reporting.factor_figures import starred
 from radgen_lib.reporting.factor_names import METRICS, method_label, method_order, task_label
 from radgen_lib.reporting.style import COLOURS, FAINT, INK, MARKERS, WIDTH, as_svg, nothing_to_show, styled
 
@@ -61,14 +63,20 @@ def _panel(axes: Any, part: pd.DataFrame, methods: list[str], metric: str, task:
         axes.plot(row["value"], place, MARKERS[0 if ours else 1], color=colour, ms=5 if ours else 4)
     if metric in CHANCE:
         axes.axvline(CHANCE[metric], color=INK, lw=0.7, ls="--")
-    n, events = part["n"].max(), part["events"].max()
-    people = f"n {n:.0f}" + (f", {events:.0f} events" if np.isfinite(events) else "")
+    events = f", {counts(part['events'])} events" if part["events"].notna().any() else ""
+    people = f"n {counts(part['n'])}{events}"
     axes.set_title(f"{METRICS[metric].short}: {task_label(task)}\n{people}", fontsize=8, loc="left")
     axes.set_yticks(range(len(methods)), [method_label(name) for name in methods], fontsize=8)
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=8)
     axes.locator_params(axis="x", nbins=4)
     axes.grid(True, axis="x")
+
+
+def counts(values: pd.Series) -> str:
+    """Smallest to largest of some counts, NaN left out; the one number where they are equal."""
+    low, high = values.min(), values.max()
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
 
 
 def common_scale(metric: str, value: np.ndarray) -> np.ndarray:
@@ -85,10 +93,11 @@ def common_scale(metric: str, value: np.ndarray) -> np.ndarray:
     return np.clip(np.log(value), -1, 1) if metric == "hazard_ratio" else value
 
 
-def associations_figure(table: pd.DataFrame) -> bytes:
+def associations_figure(table: pd.DataFrame, doubtful: Collection[str] = ()) -> bytes:
     """Components by endpoints: colour is the effect (:func:`common_scale`), a dot marks a false discovery rate < 5 %.
 
     table: result rows (item F.ASSOC; arm is the component, task the endpoint) with the column fdr, over all tests.
+    doubtful: components that get a star, because the chains do not agree on them.
     """
     known = table[table["value"].notna() & (table["arm"] != "")]
     if known.empty:
@@ -99,7 +108,7 @@ def associations_figure(table: pd.DataFrame) -> bytes:
         place = components.index(row["arm"]), tasks.index(row["task"])
         effect[place] = common_scale(row["metric"], row["value"])
         sure += [place] if row["fdr"] < SIGNIFICANT else []
-    people = known.groupby("task")["n"].max()
+    people = known.groupby("task")["n"].agg(counts)
     with styled(height=0.2 * len(components) + 2.3) as figure:
         axes = figure.subplots()
         image = axes.pcolormesh(effect, cmap="RdBu_r", vmin=-1, vmax=1, edgecolor="white", linewidth=0.6)
@@ -107,8 +116,8 @@ def associations_figure(table: pd.DataFrame) -> bytes:
             down, across = np.array(sure).T + 0.5
             axes.plot(across, down, "o", ms=4, mfc="white", mec=INK, mew=0.8, ls="none")
         axes.set(ylim=(len(components), 0), xlim=(0, len(tasks)))
-        axes.set_yticks(np.arange(len(components)) + 0.5, components, fontsize=8)
-        names = [f"{task_label(task)}, n {people[task]:.0f}" for task in tasks]
+        axes.set_yticks(np.arange(len(components)) + 0.5, starred(components, doubtful), fontsize=8)
+        names = [f"{task_label(task)}, n {people[task]}" for task in tasks]
         axes.set_xticks(np.arange(len(tasks)) + 0.5, names, fontsize=8, rotation=55, ha="right")
         axes.tick_params(length=0)
         for spine in axes.spines.values():

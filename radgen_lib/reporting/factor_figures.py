@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,12 +39,18 @@ def shown_genes(loadings: np.ndarray, most: int = MOST_GENES) -> np.ndarray:
 
 
 def loadings_figure(
-    loadings: np.ndarray, spread: np.ndarray, weights: np.ndarray, genes: Sequence[str], omics: Sequence[str]
+    loadings: np.ndarray,
+    spread: np.ndarray,
+    weights: np.ndarray,
+    genes: Sequence[str],
+    omics: Sequence[str],
+    doubtful: Collection[str] = (),
 ) -> bytes:
     """Heat-map of the largest gene loadings by component, below the loadings of the omics.
 
-    loadings and spread (posterior SD) [genes, R], weights [omics, R]. Each component is drawn relative to its largest
-    loading. A cell is blank where the loading lies less than two posterior SDs from zero.
+    loadings and spread (posterior SD) [genes, R], weights [omics, R]; doubtful components get a star.
+    Each component is drawn relative to its largest loading.
+    A cell is blank where the loading lies less than two posterior SDs from zero.
     """
     rank = loadings.shape[1]
     if not rank:
@@ -63,7 +69,7 @@ def loadings_figure(
         above.set_title("omics", fontsize=10)
         below.set_title("genes", fontsize=10)
         below.tick_params(axis="x", labelbottom=True)
-        below.set_xticks(np.arange(rank) + 0.5, component_names(rank), fontsize=8, rotation=90)
+        below.set_xticks(np.arange(rank) + 0.5, starred(component_names(rank), doubtful), fontsize=8, rotation=90)
         bar = figure.colorbar(image, ax=[above, below], location="bottom", shrink=0.7, aspect=30, pad=0.02)
         bar.set_label("loading, relative to the largest of the component", fontsize=9)
         return as_svg(figure)
@@ -72,6 +78,11 @@ def loadings_figure(
 def component_names(count: int) -> list[str]:
     """F01, F02, ... as the tables name them."""
     return [f"F{place + 1:02d}" for place in range(count)]
+
+
+def starred(names: Sequence[str], doubtful: Collection[str]) -> list[str]:
+    """Names of components, with a star behind those that the chains do not agree on."""
+    return [f"{name}*" if name in doubtful else name for name in names]
 
 
 def _heat(axes: Any, values: np.ndarray, names: Sequence[str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from radgen_lib.reporting.factor_cells import Cell, Grid, result_cell
 from radgen_lib.reporting.factor_charts import SIGNIFICANT
 from radgen_lib.reporting.factor_figures import omic_label
 from radgen_lib.reporting.factor_names import metric_name, task_label
-from radgen_lib.reporting.factor_tables import FactorResults, converged, design_of, quantity
+from radgen_lib.reporting.factor_tables import FactorResults, converged, design_of, named, quantity
 from radgen_lib.reporting.factor_words import percent, span
 from radgen_lib.reporting.view import number
 
@@ -30,10 +30,12 @@ def fit_grids(results: FactorResults) -> list[Grid]:
     omics = results.omics
     columns = (
         "Training n", "Test n", "Components", "Largest R-hat", "Fewest draws", "Converged",
+        "Stability between chains", "Genes",
         *(omic_label(omic).capitalize() for omic in omics),
     )  # fmt: skip
     text = (
         "Medians over the fits of a line, smallest to largest below. Fewest draws: the smallest effective number. "
+        "Stability between chains: the lowest |correlation| of a factor of one chain with all, 1 is best. "
         "Under each omic: the share of its variance that the components explain, and the noise SD, scaled tensor."
     )
     lines = [(f"{name}: {len(group)} fits" if len(group) > 1 else name, _fit_cells(results, group, omics))
@@ -51,6 +53,7 @@ def _fit_cells(results: FactorResults, folds: Sequence[str], omics: Sequence[str
     cells = [_over([quantity(fits, fold, name) for fold in folds]) for name in names]
     judged = [value for fold in folds if np.isfinite(value := converged(fits, fold, method))]
     cells.append(Cell(f"{sum(judged):.0f} of {len(judged)}") if judged else Cell(reason="not judged"))
+    cells += [_over([quantity(fits, fold, name) for fold in folds]) for name in ("stability_min", "genes")]
     for omic in omics:
         shares = [quantity(fits, fold, "explained", omic) for fold in folds]
         noise = [quantity(fits, fold, "noise_sd", omic) for fold in folds]
@@ -77,22 +80,27 @@ def factor_grids(results: FactorResults) -> list[Grid]:
         top = part.drop_duplicates("gene").sort_values("rank").head(MOST_GENES)
         told = ", ".join(f"{row.gene} ({row.mean:.2g})" for row in top[["gene", "mean"]].itertuples(index=False))
         cells = (
-            _acts(part), Cell(told),
+            _agreement(float(part["stability"].iloc[0])), _acts(part), Cell(told),
             _surest(results.enrichment, str(name), lambda row: _set_name(row["task"])),
             _surest(results.associations, str(name), lambda row: task_label(row["task"])),
         )  # fmt: skip
-        rows.append((str(name), cells))
+        rows.append((named(str(name), results.doubtful), cells))
     columns = (
-        "Factor", "Acts in: loading (variance explained)", "Strongest genes (loading)", "Surest gene set",
-        "Surest association",
+        "Factor", "Stability between chains", "Acts in: loading (variance explained)", "Strongest genes (loading)",
+        "Surest gene set", "Surest association",
     )  # fmt: skip
     text = (
         "Factors of the fit on all patients. A gene moves in an omic by its loading times that of the omic, an SD of "
-        "the factor; the sign of a factor as a whole is arbitrary. A set or an association stands here only with a "
+        "the factor; the sign of a factor as a whole is arbitrary. Stability between chains: the lowest |correlation| "
+        "of a chain's factor with that of all chains, 1 is best. A set or an association stands here only with a "
         "false discovery rate below 5 %."
     )
     first = Grid("The factors that explain most", text, columns, rows[:SHOWN], "tables/F.GENES.csv")
     return [first, Grid("Every factor", text, columns, rows, "tables/F.GENES.csv")][: 1 + (len(rows) > SHOWN)]
+
+
+def _agreement(stability: float) -> Cell:
+    return Cell(f"{stability:.2f}") if np.isfinite(stability) else Cell(reason="no chains to compare")
 
 
 def _acts(part: pd.DataFrame) -> Cell:
@@ -129,13 +137,13 @@ def _set_name(name: str) -> str:
     return name.removeprefix("KEGG_").replace("_", " ").lower()
 
 
-def association_grids(table: pd.DataFrame) -> list[Grid]:
+def association_grids(table: pd.DataFrame, doubtful: Collection[str] = ()) -> list[Grid]:
     """Associations below 5 %, surest first: a few, and a longer table where there are more."""
     known = table[table["value"].notna()]
     sure = known[known["fdr"] < SIGNIFICANT].sort_values("fdr", kind="stable")
     rows = [
         (
-            f"{task_label(row['task'])}, {row['arm']}",
+            f"{task_label(row['task'])}, {named(row['arm'], doubtful)}",
             (
                 Cell(metric_name(row["metric"]).short), result_cell(row), Cell(_rate(row["fdr"]).removeprefix("FDR ")),
                 Cell(number(row["posterior_sd"])), Cell(row["interval"], tuple(filter(None, (row["note"],)))),
@@ -150,13 +158,13 @@ def association_grids(table: pd.DataFrame) -> list[Grid]:
     return [first, more][: 1 + (len(rows) > SHOWN)]
 
 
-def set_grid(table: pd.DataFrame) -> Grid:
+def set_grid(table: pd.DataFrame, doubtful: Collection[str] = ()) -> Grid:
     """Gene sets below 5 %, surest first."""
     known = table[table["value"].notna()]
     sure = known[known["fdr"] < SIGNIFICANT].sort_values("fdr", kind="stable")
     rows = [
         (
-            f"{_set_name(row['task'])}, {row['arm']}",
+            f"{_set_name(row['task'])}, {named(row['arm'], doubtful)}",
             (
                 Cell(metric_name(row["metric"]).name), result_cell(row), Cell(_rate(row["fdr"]).removeprefix("FDR ")),
                 Cell(row["genes"].replace(";", ", ")),

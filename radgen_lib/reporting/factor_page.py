@@ -21,6 +21,7 @@ from radgen_lib.reporting.factor_figures import (
 from radgen_lib.reporting.factor_grids import association_grids, factor_grids, fit_grids, set_grid
 from radgen_lib.reporting.factor_names import TITLES
 from radgen_lib.reporting.factor_tables import SOURCES, WHOLE, FactorResults, quantity
+from radgen_lib.reporting.factor_verdicts import comparison_words
 from radgen_lib.reporting.page import TEMPLATES, data_uri
 
 CAPTIONS = {
@@ -28,7 +29,8 @@ CAPTIONS = {
         "Loadings",
         "Fit on all patients. Above, how each component acts in each omic; below, its strongest genes. Components are "
         "ordered by the variance they explain, and each is drawn relative to its largest loading. Blank: less than two "
-        "posterior SDs from zero. Where the sign of a gene and of an omic agree, the omic rises with the factor.",
+        "posterior SDs from zero. A star: the chains do not agree on it. Where the sign of a gene and of an omic "
+        "agree, the omic rises with the factor.",
     ),
     "factor_traces.svg": (
         "Log-likelihood by sweep",
@@ -45,13 +47,15 @@ CAPTIONS = {
         "Factors and what is known of the patients",
         "Colour: the effect, on one scale for all kinds (AUROC as 2 AUROC - 1, eta squared as its root and thus "
         "without a sign, log hazard ratio per SD cut at 1, Spearman's correlation). A dot: false discovery rate below "
-        "5 % over all tests. Intervals stand in the table.",
+        "5 % over all tests. A star: the chains do not agree on the factor. Intervals stand in the table.",
     ),
     "factor_comparison.svg": (
         "Comparison of methods",
         "Test patients of all folds, whom no fit of ours or of the peers has seen; bars are 95 % intervals over "
-        "patients. Blue: ours; grey: others, with as many components; orange: as published, fitted on test patients "
-        "too. Errors: lower is better, 1 is about the mean of the training patients. AUROC and C: higher is better.",
+        "patients, and n is the smallest to the largest of the methods. Blue: ours; grey: others, with as many "
+        "components as ours starts with, not as many as ours keeps; orange: as published, fitted on test patients too. "
+        "PCA puts the training mean where a training patient lacks a value, the other methods leave it out. Errors: "
+        "lower is better, 1 is about the mean of the training patients. AUROC and C: higher is better.",
     ),
     "factor_calibration.svg": (
         "Do predictive intervals hold what they promise",
@@ -59,6 +63,20 @@ CAPTIONS = {
         "patients. Below the line intervals are too narrow, above it too wide.",
     ),
 }
+APPROXIMATE = {
+    "factor_traces.svg": (
+        "Lower bound of the evidence by sweep",
+        "Fit on all patients by variational approximation, from the starting point with the highest bound. The bound "
+        "never falls, and the fit ends where it has settled; a curve that still rises at its end was stopped too "
+        "early. There are no chains and no burn-in, so that nothing here shows whether another optimum would do as "
+        "well. The first climb is cut off.",
+    ),
+}
+
+
+def captions(method: str) -> dict[str, tuple[str, str]]:
+    """Title and caption of each figure for factors fitted by ``method``."""
+    return CAPTIONS | (APPROXIMATE if method == "variational" else {})
 
 
 @dataclass(frozen=True)
@@ -81,7 +99,12 @@ def draw_figures(results: FactorResults) -> dict[str, bytes]:
     whole = results.traces[results.traces["fold"] == WHOLE]
     made = {
         "factor_loadings.svg": loadings_figure(
-            model.loadings_, model.loadings_std_, model.omic_loadings_, results.genes_named, results.omics
+            model.loadings_,
+            model.loadings_std_,
+            model.omic_loadings_,
+            results.genes_named,
+            results.omics,
+            results.doubtful,
         ),
         "factor_stability.svg": stability_figure(ranks, others),
         "factor_traces.svg": traces_figure(
@@ -89,14 +112,14 @@ def draw_figures(results: FactorResults) -> dict[str, bytes]:
         ),
         "factor_calibration.svg": calibration_figure(results.coverage),
         "factor_comparison.svg": comparison_figure(results.comparison),
-        "factor_associations.svg": associations_figure(results.associations),
+        "factor_associations.svg": associations_figure(results.associations, results.doubtful),
     }
     return {name: made[name] for name in FACTOR_FIGURES}
 
 
 def _sections(results: FactorResults) -> list[Section]:
     fits, factors = fit_grids(results), factor_grids(results)
-    surest = association_grids(results.associations)
+    surest = association_grids(results.associations, results.doubtful)
     return [
         Section(
             "tensor", "What was factorised", words.tensor_words(results), (), (), [decision_grid(results.decisions)]
@@ -106,14 +129,14 @@ def _sections(results: FactorResults) -> list[Section]:
             fits[:1], fits[1:],
         ),
         Section("factors", "What the factors are", [], ["factor_loadings.svg"], factors[:1], factors[1:]),
-        Section("sets", "Gene sets", words.set_words(results), (), [set_grid(results.enrichment)]),
+        Section("sets", "Gene sets", words.set_words(results), (), [set_grid(results.enrichment, results.doubtful)]),
         Section(
             "associations", "Clinical associations", words.association_words(results), ["factor_associations.svg"],
             surest[:1], [*surest[1:], gap_grid("F.ASSOC", results.associations)],
         ),
         Section("stability", "Stability", words.stability_words(results), ["factor_stability.svg"]),
         Section(
-            "comparison", "What the factors are worth", words.comparison_words(results),
+            "comparison", "What the factors are worth", comparison_words(results),
             ["factor_comparison.svg", "factor_calibration.svg"], (),
             [
                 *comparison_grids(results.comparison), coverage_grid(results.coverage),
@@ -157,10 +180,12 @@ def render_factor_page(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    pictures = {name: (*CAPTIONS[name], data_uri(content)) for name, content in figures.items()}
+    told = captions(results.settings.method)
+    pictures = {name: (*told[name], data_uri(content)) for name, content in figures.items()}
     fits = results.fits
     return environment.get_template("factors.html").render(
-        cohort=cohort, preset=preset, phantom=phantom, sections=_sections(results), pictures=pictures,
+        cohort=cohort, preset=preset, phantom=phantom, doubts=words.doubt_words(results),
+        sections=_sections(results), pictures=pictures,
         limits=limits(results, phantom=phantom, released=released), settings=results.settings.model_dump(),
         counts={
             "patients": int(quantity(fits, WHOLE, "n_train")), "genes": len(results.model.loadings_),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +25,20 @@ NEEDED = {
     "fits": ("fold", "omic", "quantity", "value"), "published": ("fold", "omic", "quantity", "value"),
     "traces": ("fold", "chain", "sweep"), "stability": ("seed", "rank", "component", "match", "explained", "n"),
     "comparison": RESULT_COLUMNS, "coverage": ("omic", "level", "covered", "n_entries", "n_patients", "low", "high"),
-    "genes": ("component", "rank", "gene", "mean", "sd", "omic", "omic_loading"),
+    "genes": ("component", "rank", "gene", "mean", "sd", "omic", "omic_loading", "stability"),
     "enrichment": (*RESULT_COLUMNS, "fdr", "genes"), "associations": (*RESULT_COLUMNS, "fdr", "posterior_sd"),
     "decisions": ("step", "item", "decision", "reason", "count"), "selection": ("unit", "id", "kept", "reason"),
     "patients": ("patient", "n_images"),
 }  # fmt: skip
-# Where the numbers of each table come from, below the cohort's results.
+# Where the numbers of each table come from, below the cohort's results; some rows of two tables from a second file.
+PUBLISHED_FITS, COVERAGE = "factors/as_published/fits.parquet", "factors/coverage.parquet"
 SOURCES = {
-    "F.FIT": "factors/rigorous/fits.parquet", "F.CMP": "factors/comparison.parquet",
-    "F.ASSOC": "factors/associations.parquet", "F.SETS": "factors/enrichment.parquet",
-    "F.GENES": "factors/genes.parquet", "F.STAB": "factors/stability.parquet",
+    "F.FIT": ("factors/rigorous/fits.parquet", PUBLISHED_FITS), "F.CMP": ("factors/comparison.parquet", COVERAGE),
+    "F.ASSOC": ("factors/associations.parquet",), "F.SETS": ("factors/enrichment.parquet",),
+    "F.GENES": ("factors/genes.parquet",), "F.STAB": ("factors/stability.parquet",),
 }  # fmt: skip
+AGREED = 0.9
+DOUBT = "chains do not agree on it"
 _DESIGNS = (
     (r"r\d+f\d+", "folds of imaged patients"),
     (r"site-.*", "left-out sites"),
@@ -73,6 +76,11 @@ class FactorResults:
         return [str(name) for name in self.model.omics_ or ()]
 
     @property
+    def doubtful(self) -> frozenset[str]:
+        """Components of that fit whose factors correlate below :data:`AGREED` between chains."""
+        return frozenset(self.genes.loc[self.genes["stability"] < AGREED, "component"])
+
+    @property
     def genes_named(self) -> list[str]:
         """Names of its genes."""
         return [str(name) for name in self.model.genes_ or ()]
@@ -95,6 +103,11 @@ def read_results(files: Mapping[str, str | Path], models: Path, settings: Factor
     if not whole.is_file():
         raise data_error(whole, "is not there", "Run rule fit_factors for the fold `full` first")
     return FactorResults(**tables, settings=settings, model=BayesianTensorFactorisation.load(whole))
+
+
+def named(component: str, doubtful: Collection[str]) -> str:
+    """A component as the page names it: with words behind it when it is one of the ``doubtful``."""
+    return f"{component} ({DOUBT})" if component in doubtful else component
 
 
 def quantity(fits: pd.DataFrame, fold: str, name: str, omic: str = "") -> float:
@@ -178,18 +191,34 @@ def build_factor_tables(results: FactorResults, preset: str) -> dict[str, pd.Dat
     """Item -> table as written to CSV, with its ``source`` and the ``preset`` in the last columns.
 
     Result rows keep all their columns; F.ASSOC and F.SETS have p, fdr and what else their analysis gives behind them;
-    F.GENES is the list of genes with the n of its fit. Raises ValueError for a result that stands twice.
+    F.GENES is the list of genes with the n of its fit. The note of a row in F.ASSOC and F.SETS says when the chains do
+    not agree on its component. Raises ValueError for a result that stands twice.
     """
     compared = pd.concat([results.comparison, coverage_rows(results.coverage, results.own)], ignore_index=True)
     genes = results.genes.copy()
     genes.insert(0, "item", "F.GENES")
     tables = {
         "F.FIT": fit_rows(results.fits, results.published, results.settings), "F.CMP": compared,
-        "F.ASSOC": results.associations, "F.SETS": results.enrichment,
+        "F.ASSOC": _doubted(results.associations, results.doubtful),
+        "F.SETS": _doubted(results.enrichment, results.doubtful),
         "F.GENES": genes.assign(n=int(quantity(results.fits, WHOLE, "n_train"))),
         "F.STAB": stability_rows(results.stability),
     }  # fmt: skip
-    return {item: tables[item].assign(source=SOURCES[item], preset=preset) for item in FACTOR_TABLES}
+    return {item: _sourced(item, tables[item]).assign(preset=preset) for item in FACTOR_TABLES}
+
+
+def _doubted(table: pd.DataFrame, doubtful: frozenset[str]) -> pd.DataFrame:
+    told = table["note"].where(table["note"] == "", table["note"] + "; ") + DOUBT
+    return table.assign(note=table["note"].where(~table["arm"].isin(doubtful), told))
+
+
+def _sourced(item: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the file that each row was made from."""
+    first, *other = SOURCES[item]
+    if not other:
+        return table.assign(source=first)
+    second = table["protocol"] == "as_published" if item == "F.FIT" else table["metric"] == "coverage"
+    return table.assign(source=np.where(second, other[0], first))
 
 
 def write_factor_tables(targets: list[Path], tables: Mapping[str, pd.DataFrame]) -> None:

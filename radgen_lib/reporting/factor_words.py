@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,16 +11,11 @@ from radgen_lib.analyses.factors.stability import RETURNED
 from radgen_lib.omics.btf.diagnostics import MAX_R_HAT, MIN_ESS
 from radgen_lib.reporting.factor_charts import SIGNIFICANT
 from radgen_lib.reporting.factor_figures import omic_label
-from radgen_lib.reporting.factor_names import method_label, metric_name, task_label
-from radgen_lib.reporting.factor_tables import WHOLE, FactorResults, converged, quantity
+from radgen_lib.reporting.factor_names import metric_name, task_label
+from radgen_lib.reporting.factor_tables import AGREED, WHOLE, FactorResults, converged, named, quantity
 from radgen_lib.reporting.view import number
 
 MOST_TOLD = 3
-# Measures told in words: whether lower is better, and which tasks (None: all).
-MEASURES: dict[str, tuple[bool, tuple[str, ...] | None]] = {
-    "impute_rmse_entries": (True, ("all omics",)), "impute_rmse_omic": (True, None), "auroc": (False, None),
-    "harrell_c": (False, None), "factor_match": (False, ("",)),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ def span(values: Sequence[float]) -> str:
     return number(low) if low == high else f"{number(low)} to {number(high)}"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
 
 
@@ -51,7 +45,7 @@ def tensor_words(results: FactorResults) -> list[Sentence]:
     """Who and what was factorised."""
     model = results.model
     omics = [omic_label(name) for name in results.omics]
-    size = f"{len(model.factors_)} patients, {len(model.loadings_)} genes and {len(omics)} omics ({_listed(omics)})"
+    size = f"{len(model.factors_)} patients, {len(model.loadings_)} genes and {len(omics)} omics ({listed(omics)})"
     said = [Sentence(f"The fit on everyone has {size}.", "factors/decisions.parquet")]
     imaged = set(results.patients.loc[results.patients["n_images"] > 0, "patient"])
     if imaged:
@@ -80,7 +74,7 @@ def fit_words(results: FactorResults) -> list[Sentence]:
         for omic in results.omics
     ]
     if rank:
-        text += f" They explain {_listed(parts)} of the scaled tensor's variance."
+        text += f" They explain {listed(parts)} of the scaled tensor's variance."
     said = [Sentence(text, "tables/F.FIT.csv")]
     others = [fold for fold in dict.fromkeys(fits["fold"]) if fold != WHOLE]
     if others:
@@ -115,6 +109,25 @@ def _convergence(results: FactorResults) -> str:
             "reconstruction."
         )
     return text
+
+
+def doubt_words(results: FactorResults) -> list[str]:
+    """What a reader must know first: the fit did not converge, or its chains do not agree on some of its factors."""
+    fits, said = results.fits, []
+    if converged(fits, WHOLE, results.settings.method) == 0:
+        worst, fewest = quantity(fits, WHOLE, "r_hat_max"), quantity(fits, WHOLE, "ess_min")
+        how = f" (largest R-hat {number(worst)}, fewest effective draws {number(fewest)})" if np.isfinite(worst) else ""
+        said.append(
+            f"The fit on all patients did not converge{how}: posterior SDs and intervals of single factors are too "
+            "small, and another run may divide the same variance between other factors."
+        )
+    if doubtful := sorted(results.doubtful):
+        said.append(
+            f"The chains do not agree on {listed(doubtful)} ({len(doubtful)} of {results.model.n_components_} factors "
+            f"correlate below {AGREED:g} between chains): read nothing into their genes, gene sets and associations. "
+            "They are marked wherever they are named."
+        )
+    return said
 
 
 def published_words(results: FactorResults) -> list[Sentence]:
@@ -173,7 +186,11 @@ def association_words(results: FactorResults) -> list[Sentence]:
     text = f"{len(sure)} of {len(known)} tests have a false discovery rate below 5 % over all of them."
     strongest = sure.drop_duplicates("task").head(MOST_TOLD)
     if len(strongest):
-        text += " The surest of an endpoint: " + _listed([_effect(row) for row in strongest.to_dict("records")]) + "."
+        text += (
+            " The surest of an endpoint: "
+            + listed([_effect(row, results.doubtful) for row in strongest.to_dict("records")])
+            + "."
+        )
     said = [Sentence(text, file)]
     if refused := table.loc[table["value"].isna(), "task"].nunique():
         said.append(Sentence(f"{refused} endpoints could not be tested in some component; the table says why.", file))
@@ -182,66 +199,10 @@ def association_words(results: FactorResults) -> list[Sentence]:
     return [*said, Sentence(f"{text} It is not part of the intervals, and draws effects towards none.", file)]
 
 
-def _effect(row: dict[str, object]) -> str:
+def _effect(row: dict[str, object], doubtful: Collection[str]) -> str:
     value, low, high = (number(float(str(row[name]))) for name in ("value", "low", "high"))
     people = f"n {number(float(str(row['n'])))}"
     return (
-        f"{task_label(str(row['task']))} with {row['arm']} ({metric_name(str(row['metric'])).short} {value}, {low} to "
-        f"{high}, {people})"
+        f"{task_label(str(row['task']))} with {named(str(row['arm']), doubtful)} "
+        f"({metric_name(str(row['metric'])).short} {value}, {low} to {high}, {people})"
     )
-
-
-def comparison_words(results: FactorResults) -> list[Sentence]:
-    """Ours beside the best of the others, for each measure and task, and how often which is ahead."""
-    file, said, ahead, clear, lines = "tables/F.CMP.csv", [], 0, 0, 0
-    for metric, (lower, tasks) in MEASURES.items():
-        found = []
-        for task, (mine, best) in _pairs(results, metric, lower, tasks).items():
-            found.append((f"{task_label(task)}: " if task else "") + _beside(mine, best))
-            sign = -1 if lower else 1
-            lines, ahead = lines + 1, ahead + int(sign * mine["value"] > sign * best["value"])
-            clear += int(best["high"] < mine["low"] if lower else best["low"] > mine["high"])
-        if found:
-            said.append(Sentence(f"{metric_name(metric).name} ({metric_name(metric).unit}): {'; '.join(found)}.", file))
-    if lines:
-        text = (
-            f"Ours is ahead of every other in {ahead} of these {lines} lines; in {clear} the interval of another lies "
-            "wholly on the better side of ours. The best of several is chosen after the fact, which favours it; what "
-            "was fitted on test patients is left out."
-        )
-        said.insert(0, Sentence(text, file))
-    return [*said, *_coverage_words(results)]
-
-
-def _pairs(
-    results: FactorResults, metric: str, lower: bool, tasks: tuple[str, ...] | None
-) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """Task -> our row and the best of the others that have seen training patients only."""
-    rows = results.comparison
-    part = rows[(rows["metric"] == metric) & rows["value"].notna() & (rows["protocol"] == "rigorous")]
-    found = {}
-    for task in dict.fromkeys(part["task"]):
-        here = part[part["task"] == task]
-        mine = here[here["model"] == results.own]
-        others = here[here["model"] != results.own].sort_values("value", ascending=lower, kind="stable")
-        if len(mine) and len(others) and (tasks is None or task in tasks):
-            found[str(task)] = (mine.iloc[0].to_dict(), others.iloc[0].to_dict())
-    return found
-
-
-def _beside(mine: dict[str, Any], best: dict[str, Any]) -> str:
-    told = [f"{number(row['value'])} ({number(row['low'])} to {number(row['high'])})" for row in (mine, best)]
-    events = f", {mine['events']:.0f} events" if np.isfinite(mine["events"]) else ""
-    return f"ours {told[0]}, best other {method_label(best['model'])} {told[1]}, n {mine['n']:.0f}{events}"
-
-
-def _coverage_words(results: FactorResults) -> list[Sentence]:
-    part = results.coverage[np.isclose(results.coverage["level"], 0.95)].dropna(subset=["covered"])
-    if part.empty:
-        return [Sentence("No predictive interval could be checked.", "factors/coverage.parquet")]
-    told = [
-        f"{100 * row['covered']:.1f} % of {omic_label(str(row['omic']))} ({row['n_entries']:.0f} values of "
-        f"{row['n_patients']:.0f} patients)"
-        for row in part.to_dict("records")
-    ]
-    return [Sentence(f"95 % predictive intervals hold {_listed(told)}.", "tables/F.CMP.csv")]

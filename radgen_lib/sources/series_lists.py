@@ -144,6 +144,25 @@ def system_c_flow(
     return pd.DataFrame(rows, columns=list(FLOW_COLUMNS)).astype({"kept": bool})
 
 
+def field_strengths(phases: pd.DataFrame) -> dict[str, float]:
+    """Field strength in tesla by patient, from the headers of the phases (patient, manufacturer, field_strength).
+
+    Of a patient scanned on GE at several strengths it is the one nearest to 1.5 T, since one such study is enough;
+    patients without a GE phase that tells it are absent.
+    """
+    told = phases[phases["manufacturer"].fillna("").str.contains(GE) & phases["field_strength"].notna()]
+    nearest = (told["field_strength"] - 1.5).abs().sort_values(kind="stable").index
+    first = told.loc[nearest].groupby("patient")["field_strength"].first()
+    return {str(who): float(tesla) for who, tesla in first.items()}
+
+
+def with_expression(clinical: pd.DataFrame) -> set[str]:
+    """Patients of whom a sample stands in the expression matrix of the study (``sample_expression`` is not empty)."""
+    if "sample_expression" not in clinical:
+        return set()
+    return set(clinical.loc[clinical["sample_expression"].fillna("") != "", "patient"])
+
+
 def _against_ge(series: pd.DataFrame) -> str:
     ge = series[series["manufacturer"].str.contains(GE)]
     if ge.empty:

@@ -73,13 +73,16 @@ def test_labels_and_survival_are_those_of_the_truth(table: Callable[[str], pd.Da
     np.testing.assert_allclose(patients.loc[timed, "os_days"], truth.loc[timed, "os_days"], atol=1.0)
 
 
-def test_the_truth_is_an_input_of_no_rule() -> None:
-    read = [
-        file for file in (ROOT / "rules").glob("*.smk") for line in file.read_text().splitlines() if "truth" in line
-    ]
-    assert {file.name for file in read} == {"sources.smk"}
-    inputs = re.findall(r"(?s)    input:\n(.*?)    output:", (ROOT / "rules/sources.smk").read_text())
-    assert not any("truth" in text for text in inputs)
+def test_the_truth_is_read_by_the_score_of_recovery_alone_and_nothing_is_fitted_with_that() -> None:
+    text = "\n".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk")))
+    rules = dict(re.findall(r"(?sm)^rule (\w+):\n(.*?)(?=^rule |\Z)", text))
+    inputs = {name: re.search(r"(?s)    input:\n(.*?)    output:", body) for name, body in rules.items()}
+    given = {name: found.group(1) for name, found in inputs.items() if found}
+    assert [name for name, files in given.items() if "truth" in files] == ["factor_comparison"]
+    # What the scores become: the page of the factors, which ends there.
+    assert [name for name, files in given.items() if re.search("comparison|FACTOR_RESULTS", files)] == ["factor_page"]
+    made = re.search(r"(?s)    output:\n(.*?)    log:", rules["factor_comparison"])
+    assert made is not None and "comparison.parquet" in made.group(1)
 
 
 def test_pages_say_that_nobody_was_imaged(ran: tuple[Workspace, Outcome]) -> None:

@@ -16,6 +16,8 @@ RULES = {
     for match in re.finditer(r"(?m)^rule (\w+):\n(?:    .*\n|\n)+", file.read_text())
 }
 
+SOURCES = (ROOT / "rules/sources.smk").read_text()
+
 
 @pytest.mark.parametrize("name", RULES)
 def test_directives_are_there_in_order(name: str) -> None:
@@ -34,6 +36,15 @@ def test_resources_grow_with_attempt(name: str) -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_params_carry_the_code_digest(name: str) -> None:
     assert re.search(r"\bcode=", RULES[name])
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if f"rule {name}:" not in SOURCES])
+def test_every_result_has_a_card(name: str) -> None:
+    """All but the sources, whose ledgers say the same: an output of the rule, or of its list, and written."""
+    output = RULES[name].split("    output:\n")[1].split("    log:\n")[0]
+    assert "card" in output or "OMICS_FILES" in output or "TENSOR_FILES" in output
+    script = re.findall(r"workflow_scripts/(\w+\.py)", RULES[name])[0]
+    assert "output.card" in (ROOT / "workflow_scripts" / script).read_text()
 
 
 def test_every_script_belongs_to_a_rule_and_is_short() -> None:

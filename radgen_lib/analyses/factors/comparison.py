@@ -1,6 +1,7 @@
 """Our factorisation beside others, in patients whom no fit saw: hidden values, clinical endpoints, planted factors.
 
-Every method gets the genes, the scale and the training patients of our fit of the fold, and as many components.
+Every method gets the genes, the scale and the training patients of our fit of the fold, and as many components as
+ours starts with.
 """
 
 from __future__ import annotations
@@ -118,7 +119,9 @@ def compare(study: Study, truth: Path | None = None) -> tuple[pd.DataFrame, pd.D
         name: _unsaid(name, peers) for name in study.peers
     }
     seed = derive_seed(study.seed, "imputation")
-    rows = imputation_rows(table, models, study.tensor.omics, {"item": ITEM}, draws=study.draws, seed=seed)
+    rows = imputation_rows(
+        table, models, study.tensor.omics, {"item": ITEM}, draws=study.draws, seed=seed, failed=peers.reasons
+    )
     for row in rows:
         row["protocol"] = PUBLISHED if row["model"] == TENSORBF else RIGOROUS
     seeds = {"seed": derive_seed(study.seed, "endpoints"), "draws": study.draws}

@@ -9,7 +9,7 @@ from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
 from radgen_lib.omics.btf.folds import component_names
 
 TOP_GENES = 20
-GENE_COLUMNS = ("component", "rank", "gene", "mean", "sd", "omic", "omic_loading", "omic_sd", "explained")
+GENE_COLUMNS = ("component", "rank", "gene", "mean", "sd", "omic", "omic_loading", "omic_sd", "explained", "stability")
 
 
 def loading_table(model: BayesianTensorFactorisation) -> pd.DataFrame:
@@ -38,8 +38,9 @@ def top_genes(model: BayesianTensorFactorisation, *, top: int = TOP_GENES) -> pd
     loading, on the scale of the tensor (the factors have unit root mean square over patients, the omic loadings over
     omics). ``omic_loading`` and ``omic_sd`` say how the component acts in the omic: a gene moves by ``mean`` times
     ``omic_loading`` an SD of the factor; ``explained`` is the share of the omic's variance due to the component, and
-    the omic with the largest share drives it. The sign of a component is arbitrary, that of the product is not. No
-    rows when the fit kept no component.
+    the omic with the largest share drives it. ``stability`` is |correlation| of the component's mean factors in one
+    chain with those over all, the lowest of the chains; NaN with one chain and for an approximation, which has none.
+    The sign of a component is arbitrary, that of the product is not. No rows when the fit kept no component.
     """
     loadings, omics = loading_table(model), list(model.omics_ or ())
     spread = pd.DataFrame(model.loadings_std_, index=loadings.index, columns=loadings.columns)
@@ -56,6 +57,7 @@ def top_genes(model: BayesianTensorFactorisation, *, top: int = TOP_GENES) -> pd
             {
                 "omic": omics, "omic_loading": model.omic_loadings_[:, place],
                 "omic_sd": model.omic_loadings_std_[:, place], "explained": model.explained_[place],
+                "stability": model.stability_[place],
             }
         )  # fmt: skip
         parts.append(rows.merge(by_omic, how="cross"))

@@ -7,7 +7,7 @@ of the model. A total and a count are kept for every patient, who is the unit of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -185,17 +185,20 @@ def _without(say: Says, test: np.ndarray, omic: int, usable: np.ndarray) -> np.n
 
 def imputation_rows(
     scores: pd.DataFrame, reasons: Mapping[str, str], omics: Sequence[str], keys: Mapping[str, Any], *, draws: int,
-    seed: int,
+    seed: int, failed: Collection[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A row for each model, metric and omic, and one over all omics for hidden entries, with patient bootstrap.
 
     scores: of all folds; reasons: model -> why it has no score (used where it has none), in the order of the rows;
-    keys: further columns of every row.
+    keys: further columns of every row; failed: models that could not be fitted in some fold. These have no number at
+    all, since it would be of other patients than the numbers they stand beside.
     """
     rows = []
     for model, reason in reasons.items():
         for metric, tasks in ((ENTRIES, (EVERY, *omics)), (OMIC, omics), (DENSITY, (EVERY, *omics))):
             known = scores[(scores["metric"] == metric) & (scores["model"] == model)]
+            if model in failed:
+                known = known.iloc[:0]
             whole = set(omics) <= set(known["omic"])
             for task in tasks:
                 part = known if task == EVERY else known[known["omic"] == task]

@@ -13,32 +13,32 @@ from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import derive_seed
 from radgen_lib.omics.btf.align import match
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
-from radgen_lib.omics.btf.folds import component_names, fit_fold
+from radgen_lib.omics.btf.folds import FoldFit, component_names, fit_fold
 
 STABILITY_COLUMNS = ("seed", "rank", "component", "match", "explained", "n")
 RETURNED = 0.9
 
 
-def stability(tensor: StoredTensor, settings: Factors, seed: int) -> pd.DataFrame:
-    """Fit everyone from ``settings.seeds`` seeds and look for the first fit's components in each.
+def stability(tensor: StoredTensor, first: FoldFit, settings: Factors, seed: int) -> pd.DataFrame:
+    """Look for the components of the saved fit on everyone in fits from ``settings.seeds`` - 1 other seeds.
 
-    The first fit starts as those of the workflow do, the others from random points: fits that all start from the SVD
-    would agree about more than the data say.
+    ``first`` is the fit that genes, gene sets and associations are told of, so that F01 is the same component in all
+    of them. The others learn from its patients and start from random points: fits that all start from the SVD would
+    agree about more than the data say.
 
-    Columns: seed (0 is the first), rank of that fit, component of the first fit, match (|correlation| over patients
+    Columns: seed (0 is ``first``), rank of that fit, component of the first fit, match (|correlation| over patients
     with its partner in the fit of ``seed``, best one-to-one pairing; 0 without a partner, 1 with itself), explained
     (share of an omic's variance in the first fit, mean over omics), n patients. A first fit without components has
-    one row a seed, component "" and match NaN.
+    one row a seed, component "" and match NaN. Raises DataError where ``first`` is not of the tensor.
     """
-    first, tables = None, []
-    for number in range(settings.seeds):
-        model = fit_fold(
-            tensor, "full", list(tensor.patients), settings, seed=derive_seed(seed, "stability", number),
-            start="random" if number else "rotated",
-        ).model  # fmt: skip
+    names = [str(name) for name in first.model.patients_ or ()]
+    factors, explained = first.model.factors_, first.model.explained_.mean(axis=1)
+    tables = [seed_rows(0, factors, factors, explained)]
+    for number in range(1, settings.seeds):
+        own = derive_seed(seed, "stability", number)
+        model = fit_fold(tensor, first.fold, names, settings, seed=own, start="random").model
         logging.getLogger("radgen").info("stability: seed %d, %d components", number, model.n_components_)
-        first = first or (model.factors_, model.explained_.mean(axis=1))
-        tables.append(seed_rows(number, first[0], model.factors_, first[1]))
+        tables.append(seed_rows(number, factors, model.factors_, explained))
     return pd.concat(tables, ignore_index=True)
 
 

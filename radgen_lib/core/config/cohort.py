@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from radgen_lib.core.config.base import Block
 from radgen_lib.core.config.phantom import Phantom
+from radgen_lib.core.config.sound import imaging_faults, omics_faults
 
 
 class Splits(Block):
@@ -118,6 +119,10 @@ class Cohort(Block):
             description="Clinical table (CSV, TSV, XLSX, or an entry of the registry) before the study's; null: none"
         ),
     ] = None
+    subgroups: Annotated[
+        str | None,
+        Field(description="Table of ER+/HER2+ subgroups: a file or an entry of the registry; null: none"),
+    ] = None
     phantom: Annotated[Phantom | None, Field(description="Sizes of a phantom cohort")] = None
 
     @model_validator(mode="after")
@@ -131,4 +136,12 @@ class Cohort(Block):
             raise ValueError("phantom: a phantom block and a source `phantom` need each other")
         if self.omics and self.omics.rest and self.imaging and self.imaging.pseudonyms:
             raise ValueError("omics.rest: a public service knows no patients of yours. Allowed: pseudonyms: false")
+        if self.subgroups and (self.kind == "released" or (self.imaging and self.imaging.pseudonyms)):
+            raise ValueError("subgroups: for an ingested cohort under public names. Allowed: null, pseudonyms: false")
+        faults = [
+            *(imaging_faults(self.imaging) if self.imaging else ()),
+            *(omics_faults(self.omics) if self.omics else ()),
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
         return self

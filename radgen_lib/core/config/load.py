@@ -52,8 +52,9 @@ def resolve(file: Mapping[str, Any], overrides: Mapping[str, Any] | None = None)
     over the preset. Raises ConfigError with the key, the value found and what is allowed.
     """
     overrides = _typed(overrides or {})
-    if not isinstance(file, Mapping) or not isinstance(overrides, Mapping):
-        raise ConfigError(f"config: the file must hold keys and values, found {type(file).__name__}")
+    for given in (file, overrides):
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"config: the file must hold keys and values, found {type(given).__name__}")
     tree = merge(merge(defaults(), file), overrides)
     presets, preset = tree["presets"], tree["preset"]
     if preset not in presets:
@@ -65,18 +66,20 @@ def resolve(file: Mapping[str, Any], overrides: Mapping[str, Any] | None = None)
         raise as_config_error(error, Config) from error
 
 
+def read_tree(path: str | Path) -> Any:
+    """What a YAML file holds, unchecked; {} of an empty one. Raises ConfigError for what is no YAML."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+
+
 def load_config(
     path: str | Path | None = None, overrides: Mapping[str, Any] | None = None, preset: str | None = None
 ) -> Config:
     """Read a YAML file (None: the defaults) and resolve it; ``preset`` overrides the file's."""
-    file: Any = {}
-    if path is not None:
-        try:
-            file = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
-    over = merge(overrides or {}, {"preset": preset} if preset else {})
-    return resolve(file, over)
+    over = merge(overrides or {}, {"preset": preset}) if preset else overrides
+    return resolve({} if path is None else read_tree(path), over)
 
 
 def as_tree(config: Config) -> Tree:

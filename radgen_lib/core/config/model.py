@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from radgen_lib.core.config.cpdm import Cpdm
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.config.presets import PRESETS
 from radgen_lib.core.config.shipped import shipped_cohorts
+from radgen_lib.core.config.sound import name_faults
 
 
 class Config(Block):
@@ -57,4 +59,14 @@ class Config(Block):
         unknown = [name for name in self.run if name not in self.cohorts]
         if unknown:
             raise ValueError(f"run: {unknown} not under cohorts: {sorted(self.cohorts)}")
+        names: dict[str, Iterable[str]] = {
+            "cohorts": self.cohorts,
+            "cpdm.generators": self.cpdm.generators,
+            "cpdm.protocols": self.cpdm.protocols,
+        }
+        faults = [fault for what, block in names.items() for fault in name_faults(what, block)]
+        if self.results == self.downloads:
+            faults.append(f"results = {self.results!r}: is the folder of the downloads too. Allowed: two folders")
+        if faults:
+            raise ValueError("; ".join(faults))
         return self

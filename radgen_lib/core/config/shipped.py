@@ -28,12 +28,14 @@ def shipped_cohorts() -> dict[str, Cohort]:
             imaging=Imaging(source="idc", collection="tcga_brca", series="papers", phases="all", shards=8),
             omics=Omics(source="cbioportal", study=STUDY),
             clinical="receptors",
+            subgroups="subgroups",
         ),
         "tcga_brca_dynamic": Cohort(
             kind="ingested",
             imaging=Imaging(source="idc", collection="tcga_brca", series="dynamic", shards=16),
             omics=Omics(source="cbioportal", study=STUDY),
             clinical="receptors",
+            subgroups="subgroups",
         ),
         "duke": Cohort(
             kind="ingested",

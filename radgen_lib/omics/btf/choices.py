@@ -48,11 +48,13 @@ def rules(choices: TensorChoices) -> list[tuple[str, str, str]]:
     union = choices.genes == "union"
     most = "all" if choices.max_genes is None else f"the {choices.max_genes} most variable in {choices.variable_in}"
     expressed = f"expressed (log2(x + 1) above {choices.expressed_above:g}) in {choices.min_expressed:g} of patients"
+    silent = "a gene that is not expressed carries noise into every factor"
+    kept = "choice min_expressed = 0: no gene is left out for being silent"
+    varying = "choices max_genes, variable_in; decided in the training patients alone"
     return [
         ("gene", "any omic has it, missing elsewhere" if union else "all omics have it", f"genes = {choices.genes}"),
-        ("gene", expressed if choices.min_expressed else "expressed or not",
-         "a gene that is not expressed carries noise into every factor"),
-        ("gene", f"of these {most}", "choices max_genes, variable_in; decided in the training patients alone"),
+        ("gene", expressed, silent) if choices.min_expressed else ("gene", "expressed or not", kept),
+        ("gene", f"of these {most}", "choice max_genes = all" if choices.max_genes is None else varying),
         ("scale", "log2(x + 1) of linear expression; log ratios, z-scores and copy number as they are",
          "the noise of the model is additive and Gaussian"),
         ("scale", f"methylation as {choices.methylation}", "choice methylation (PROTOCOLS 1.3: promoter-mean M-value)"),

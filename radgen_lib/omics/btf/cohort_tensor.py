@@ -15,6 +15,7 @@ from radgen_lib.core.errors import data_error
 from radgen_lib.omics.btf.choices import TensorChoices
 from radgen_lib.omics.btf.matrices import read_matrices, tcga2012_matrices
 from radgen_lib.omics.btf.tensor import BuiltTensor, build_tensor
+from radgen_lib.omics.btf.transforms import TWICE
 from radgen_lib.omics.tensor_table import GENES, OMICS, PATIENTS, TENSOR, OmicMatrix
 from radgen_lib.sources.reference.multiomics import read_tcga2012
 
@@ -60,10 +61,15 @@ def build_cohort_tensor(matrices: Sequence[OmicMatrix], genes: Sequence[str] | N
 
 
 def who_is_in(built: BuiltTensor, imaged: Collection[str]) -> pd.DataFrame:
-    """Selection rows: every patient of the tensor, and every imaged patient who is not in it, with the reason."""
-    there = set(built.patients)
+    """Selection rows: every patient of the tensor, and every imaged patient who is not in it, with the reason.
+
+    The reason is the one of the decisions for a patient who stands twice, else that no omic was measured.
+    """
+    there, table = set(built.patients), built.decisions
+    doubles = table[table["step"] == TWICE].set_index("item")["reason"].to_dict()
     rows = [("factors", "patient", name, "tensor", "", True, "") for name in built.patients]
-    rows += [("factors", "patient", name, "tensor", "", False, NOT_THERE) for name in sorted(set(imaged) - there)]
+    for name in sorted(set(imaged) - there):
+        rows.append(("factors", "patient", name, "tensor", "", False, doubles.get(name, NOT_THERE)))
     return pd.DataFrame(rows, columns=list(SELECTION_COLUMNS))
 
 

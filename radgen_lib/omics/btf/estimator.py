@@ -17,7 +17,8 @@ from radgen_lib.omics.btf.data import Observed, observe
 from radgen_lib.omics.btf.diagnostics import COLUMNS, convergence
 from radgen_lib.omics.btf.gibbs import Start, run_chains
 from radgen_lib.omics.btf.imputation import Imputed, impute
-from radgen_lib.omics.btf.inputs import Named, TensorLike, check_memory, check_training, read_new, read_training
+from radgen_lib.omics.btf.inputs import Named, TensorLike, check_training, read_new, read_training
+from radgen_lib.omics.btf.memory import check_memory
 from radgen_lib.omics.btf.model import Draws, Priors, reconstruct
 from radgen_lib.omics.btf.projection import Frame, entry_counts, frame_of, log_score, project
 from radgen_lib.omics.btf.saving import load_arrays, save_arrays
@@ -96,9 +97,8 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         infinite values and a tensor too large for memory included.
         """
         priors = self._priors()
-        named = read_training(tensor)
-        if named.values.ndim == 3:
-            check_memory(named.values.shape, self.n_components, self.dtype, self.n_chains * self.n_draws)
+        size = self.n_components, self.dtype, self.n_chains * self.n_draws, self.method
+        named = read_training(tensor, lambda shape: check_memory(shape, *size))
         observed = observe(named.values, dtype=np.dtype(self.dtype))
         check_training(named, observed, self.n_components)
         draws = self._sample(observed, priors)
@@ -200,7 +200,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
             )  # fmt: skip
             self.diagnostics_ = convergence(draws)
             return draws
-        fits = [self._approximate(observed, priors, number) for number in range(self.n_chains)]
+        fits = (self._approximate(observed, priors, number) for number in range(self.n_chains))
         best = max(fits, key=lambda fit: fit.bound)
         self.diagnostics_ = best.diagnostics(COLUMNS)
         return best.sample(self.n_chains * self.n_draws, self.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +13,47 @@ import pandas as pd
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import DataError
 from radgen_lib.core.seeds import derive_seed
-from radgen_lib.omics.btf.choices import TensorChoices
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
-from radgen_lib.omics.btf.filters import choose_genes
+from radgen_lib.omics.btf.fold_facts import convergence_facts, joint_share
+from radgen_lib.omics.btf.fold_training import apply_scaler, places, prepare_training
 from radgen_lib.omics.btf.gathering import FACTOR_COLUMNS
 from radgen_lib.omics.btf.gibbs import Start
 from radgen_lib.omics.btf.published import PublishedFit
 from radgen_lib.omics.btf.saving import load_arrays, save_arrays
 from radgen_lib.omics.btf.scaling import TensorScaler
-from radgen_lib.omics.study.decisions import Decisions
+from radgen_lib.omics.study.decisions import DECISION_COLUMNS
 
 FITS_COLUMNS = ("fold", "omic", "quantity", "value")
 TRACE_COLUMNS = ("fold", "chain", "sweep")
+CHOICES_COLUMNS = ("fold", *DECISION_COLUMNS)
+
+
+def _no_choices() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(DECISION_COLUMNS))
 
 
 @dataclass(frozen=True)
 class FoldFit:
-    """What turns raw omics into factors in one fold: the genes, the scaler and the model, all of training patients."""
+    """What turns raw omics into factors in one fold: the genes, the scaler and the model, all of training patients.
+
+    ``choices``: how genes and patients of the fit were chosen (step, table, item, decision, reason, count). They are
+    a table of their own beside the models: empty after :meth:`load`.
+    """
 
     fold: str
     genes: tuple[str, ...]
     scaler: TensorScaler
     model: BayesianTensorFactorisation
+    choices: pd.DataFrame = field(default_factory=_no_choices, compare=False)
 
     def scaled(self, tensor: StoredTensor, rows: np.ndarray) -> np.ndarray:
-        """Scaled values float [n, genes of the fit, omics] of the patients at ``rows``."""
-        places = pd.Index(tensor.genes).get_indexer(pd.Index(self.genes))
-        return _scale(self.scaler, np.asarray(tensor.values[rows])[:, places])
+        """Scaled values float [n, genes of the fit, omics] of the patients at ``rows``.
+
+        Raises DataError naming the first gene of the fit that the tensor lacks.
+        """
+        columns = places(tensor.genes, self.genes, f"factors of fold {self.fold}: gene")
+        return apply_scaler(self.scaler, np.asarray(tensor.values[rows])[:, columns])
 
     def save(self, folder: Path) -> None:
         """Write ``<fold>.safetensors`` and ``<fold>.scaler.safetensors`` into ``folder``."""
@@ -58,6 +71,13 @@ class FoldFit:
         return cls(fold, tuple(facts["genes"]), scaler, model)
 
 
+def drop_other_fits(folder: Path, folds: Sequence[str]) -> None:
+    """Remove the files of fits that an earlier run left in ``folder`` and that are not of ``folds``."""
+    for path in sorted(folder.glob("*.safetensors")):
+        if path.name.removesuffix(".safetensors").removesuffix(".scaler") not in folds:
+            path.unlink()
+
+
 def fit_fold(
     tensor: StoredTensor,
     fold: str,
@@ -70,61 +90,62 @@ def fit_fold(
 ) -> FoldFit:
     """Choose genes, scale and factorise, looking at the ``training`` patients alone.
 
-    Genes: of those expressed in a fifth of the training patients, the ``settings.max_genes`` that vary most. Chains
-    start apart from one another (``start``, see the estimator), so that R-hat can tell where they disagree. Raises
-    DataError for fewer training patients than can be factorised.
+    Genes and patients: see :func:`~radgen_lib.omics.btf.fold_training.prepare_training`. Chains start apart from one
+    another (``start``, see the estimator), so that R-hat can tell where they disagree. Raises DataError for fewer
+    training patients than can be factorised.
     """
-    rows = _rows(tensor, training)
-    choices = TensorChoices(max_genes=settings.max_genes)
-    genes = choose_genes(tensor.matrices(), choices, set(training), Decisions())
-    places = pd.Index(tensor.genes).get_indexer(pd.Index(genes))
-    values = np.asarray(tensor.values[rows])[:, places]
-    scaler = TensorScaler().fit(values, genes=genes, omics=tensor.omics)
+    given = prepare_training(tensor, fold, training, settings.max_genes)
     model = BayesianTensorFactorisation(
         settings.components, method=settings.method, n_chains=settings.chains, n_burn_in=settings.burn_in,
         n_draws=settings.draws, thin=settings.thin, noise=settings.noise, sparsity=settings.sparsity, device=device,
         start=start,
         seed=derive_seed(seed, "factors", fold),
     )  # fmt: skip
-    names = [tensor.patients[i] for i in rows]
-    scaled = _scale(scaler, values)
-    tables = [pd.DataFrame(scaled[:, :, i], index=names, columns=list(genes)) for i in range(len(tensor.omics))]
+    tables = {
+        omic: pd.DataFrame(given.values[:, :, place], index=list(given.patients), columns=list(given.genes))
+        for place, omic in enumerate(tensor.omics)
+    }
     try:
-        model.fit(dict(zip(tensor.omics, tables, strict=True)))
+        model.fit(tables)
     except ValueError as error:
         raise DataError(f"factors of fold {fold}: {error}") from error
-    return FoldFit(fold, genes, scaler, model)
-
-
-def _scale(scaler: TensorScaler, values: np.ndarray) -> np.ndarray:
-    """Scaled values; a gene that did not vary in an omic of the training part counts as not measured there."""
-    return np.where(scaler.flat_, np.nan, scaler.transform(values))
-
-
-def _rows(tensor: StoredTensor, patients: list[str]) -> np.ndarray:
-    rows = pd.Index(tensor.patients).get_indexer(pd.Index(patients))
-    if (rows < 0).any():
-        lost = [name for name, row in zip(patients, rows, strict=True) if row < 0]
-        raise DataError(f"factor splits: {lost[0]} is not in the tensor. Make the splits again")
-    return rows
+    return FoldFit(fold, given.genes, given.scaler, model, given.choices)
 
 
 def factor_rows(fit: FoldFit, tensor: StoredTensor, splits: pd.DataFrame) -> pd.DataFrame:
     """Factors of every patient of the fold: fold, patient, role, component, mean, sd.
 
-    Training patients have the posterior of the fit, the others their projection. A patient who cannot be projected
-    has one row without a number. A fit that kept no component has no row.
+    Training patients have the posterior of the fit, the others their projection. A patient without any value among
+    the genes of the fit has one row, component "" and mean and sd NaN, whatever the role: nothing was learned from
+    them. Anybody else has no row in a fit that kept no component. Raises DataError for a training patient who has
+    values and was not fitted: the splits are not those of the fit.
     """
     parts = []
     for role, rows in splits[splits["fold"] == fit.fold].groupby("role", sort=False):
         names = rows["patient"].tolist()
-        if role == "train":
-            known = pd.Index(fit.model.patients_).get_indexer(pd.Index(names))
-            mean, sd = fit.model.factors_[known], fit.model.factors_std_[known]
-        else:
-            mean, sd = fit.model.transform(fit.scaled(tensor, _rows(tensor, names)), return_std=True)
-        parts.append(_long(fit.fold, str(role), names, mean, sd))
+        values = fit.scaled(tensor, places(tensor.patients, names, "factor splits: patient"))
+        known = ~np.isnan(values).all(axis=(1, 2))
+        there = [name for name, value in zip(names, known, strict=True) if value]
+        mean, sd = _fitted(fit, there) if role == "train" else _projected(fit, values[known])
+        unknown = [name for name, value in zip(names, known, strict=True) if not value]
+        parts.append(_long(fit.fold, str(role), [there, unknown], mean, sd))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(FACTOR_COLUMNS))
+
+
+def _fitted(fit: FoldFit, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean and sd [n, R] of patients of the fit."""
+    rows = pd.Index(fit.model.patients_).get_indexer(pd.Index(names))
+    if (rows < 0).any():
+        first = names[int(np.flatnonzero(rows < 0)[0])]
+        raise DataError(f"factors of fold {fit.fold}: {first} trains but was not fitted. Make the fits again")
+    return fit.model.factors_[rows], fit.model.factors_std_[rows]
+
+
+def _projected(fit: FoldFit, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not len(values):
+        return np.empty((0, fit.model.n_components_)), np.empty((0, fit.model.n_components_))
+    mean, sd = fit.model.transform(values, return_std=True)
+    return mean, sd
 
 
 def component_names(count: int) -> list[str]:
@@ -132,34 +153,40 @@ def component_names(count: int) -> list[str]:
     return [f"F{k + 1:02d}" for k in range(count)]
 
 
-def _long(fold: str, role: str, names: list[str], mean: np.ndarray, sd: np.ndarray) -> pd.DataFrame:
-    count, rank = mean.shape
-    components = component_names(rank)
-    return pd.DataFrame(
-        {
-            "fold": fold, "patient": np.repeat(names, rank), "role": role, "component": components * count,
-            "mean": mean.ravel(), "sd": sd.ravel(),
-        },
-        columns=list(FACTOR_COLUMNS),
-    )  # fmt: skip
+def _long(fold: str, role: str, names: list[list[str]], mean: np.ndarray, sd: np.ndarray) -> pd.DataFrame:
+    """Rows of ``names``: the patients of ``mean`` and ``sd`` [n, R], and those without any value."""
+    (known, unknown), rank = names, mean.shape[1]
+    empty = [np.nan] * len(unknown)
+    columns = {
+        "fold": fold, "patient": [name for name in known for _ in range(rank)] + unknown, "role": role,
+        "component": component_names(rank) * len(known) + [""] * len(unknown),
+        "mean": [*mean.ravel(), *empty], "sd": [*sd.ravel(), *empty],
+    }  # fmt: skip
+    # The types are those of every other fold, whether it kept a component or not.
+    kinds = dict.fromkeys(FACTOR_COLUMNS[:4], object) | dict.fromkeys(FACTOR_COLUMNS[4:], float)
+    return pd.DataFrame(columns, columns=list(FACTOR_COLUMNS)).astype(kinds)
 
 
 def fit_facts(fit: FoldFit, roles: pd.Series) -> pd.DataFrame:
-    """Rank, size, convergence, noise and variance explained of one fit: fold, omic ("" overall), quantity, value."""
+    """Rank, size, convergence, noise and variance explained of one fit: fold, omic ("" overall), quantity, value.
+
+    ``n_train`` counts the patients who were fitted and ``n_left_out`` those of the training part who have no value in
+    the genes of the fit. Convergence and variance explained: see :mod:`radgen_lib.omics.btf.fold_facts`.
+    """
     model = fit.model
-    checks = model.diagnostics_
-    stability = model.stability_[np.isfinite(model.stability_)]
+    fitted = len(model.factors_)
     rows: list[tuple[str, str, float]] = [
         ("", "rank", float(model.n_components_)),
         ("", "genes", float(len(fit.genes))),
-        ("", "n_train", float((roles == "train").sum())),
+        ("", "n_train", float(fitted)),
+        ("", "n_left_out", float((roles == "train").sum() - fitted)),
         ("", "n_test", float((roles == "test").sum())),
-        ("", "r_hat_max", float(checks["r_hat"].max())),
-        ("", "ess_min", float(checks["ess_bulk"].min())),
-        ("", "stability_min", float(stability.min()) if len(stability) else np.nan),
+        *(("", name, value) for name, value in convergence_facts(model).items()),
     ]
+    shares, overall = joint_share(model)
+    rows.append(("", "explained", overall))
     for place, omic in enumerate(model.omics_ or ()):
-        rows.append((str(omic), "explained", float(model.explained_[:, place].sum())))
+        rows.append((str(omic), "explained", float(shares[place])))
         rows.append((str(omic), "noise_sd", float(model.noise_precision_[place] ** -0.5)))
     return pd.DataFrame([(fit.fold, *row) for row in rows], columns=list(FITS_COLUMNS))
 
@@ -172,6 +199,13 @@ def published_tables(fit: PublishedFit, patients: Sequence[str], omics: int) -> 
     facts = [("rank", float(rank)), ("n_train", float(count)), ("noise_sd", float(fit.tau) ** -0.5)]
     facts.append(("omics", float(omics)))
     return table, pd.DataFrame([("all", "", *fact) for fact in facts], columns=list(FITS_COLUMNS))
+
+
+def gene_choices(fit: FoldFit) -> pd.DataFrame:
+    """How genes and patients of the fit were chosen, its fold in front: columns :data:`CHOICES_COLUMNS`."""
+    table = fit.choices.copy()
+    table.insert(0, "fold", fit.fold)
+    return table
 
 
 def traces(fit: FoldFit) -> pd.DataFrame:
@@ -191,6 +225,7 @@ def fit_folds(
             raise DataError(f"factor splits: no fold {fold!r}. Make the splits again")
         fit = fit_fold(tensor, fold, rows["patient"].tolist(), settings, seed=seed, device=device)
         logging.getLogger("radgen").info(
-            "fold %s: %d patients, %d genes, %d components", fold, len(rows), len(fit.genes), fit.model.n_components_
-        )
+            "fold %s: %d patients, %d genes, %d components", fold, len(fit.model.factors_), len(fit.genes),
+            fit.model.n_components_,
+        )  # fmt: skip
         yield fit

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 
 from radgen_lib.omics.btf.data import Observed
-from radgen_lib.omics.btf.memory import GIB, available_memory, bytes_needed
 from radgen_lib.omics.duplicates import likeness, same_rows
 
 TensorLike: TypeAlias = "np.ndarray | Mapping[str, pd.DataFrame] | Sequence[pd.DataFrame]"
-FREE_SHARE = 0.9
+CALLS = 5  # levels of a copy-number call, -2 to 2
 FLAT = 1e-12  # of the largest value of the omic: spread below it is rounding
 
 
@@ -39,13 +38,17 @@ class Named(NamedTuple):
         return self.omics[place] if self.omics else place
 
 
-def read_training(tensor: TensorLike) -> Named:
+def read_training(tensor: TensorLike, check: Callable[[tuple[int, int, int]], None]) -> Named:
     """The tensor to fit: an array [N, D, L], or tables with the union of their patients and their common genes.
 
-    Raises ValueError for tables that name a patient or a gene twice, share no gene or hold no numbers.
+    ``check`` is given (N, D, L) before anything of that size is made, and raises where it is too much. Raises
+    ValueError for tables that name a patient or a gene twice, share no gene or hold no numbers.
     """
     tables = _tables(tensor)
     if tables is None:
+        shape = np.shape(cast("np.ndarray", tensor)) if hasattr(tensor, "shape") else ()
+        if len(shape) == 3:
+            check((shape[0], shape[1], shape[2]))
         return Named(_array(tensor))
     genes = list(next(iter(tables.values())).columns)
     for table in tables.values():
@@ -53,6 +56,7 @@ def read_training(tensor: TensorLike) -> Named:
         genes = [gene for gene in genes if gene in there]
     if not genes:
         raise ValueError(f"the tables of {', '.join(map(str, tables))} have no gene in common")
+    check((len(_patients(tables)), len(genes), len(tables)))
     return _assemble(tables, genes, list(tables))
 
 
@@ -110,8 +114,13 @@ def _array(tensor: TensorLike) -> np.ndarray:
         raise ValueError("a tensor of numbers patients x genes x omics is needed") from error
 
 
+def _patients(tables: Mapping[object, pd.DataFrame]) -> list[object]:
+    """Union of the patients, in order of appearance."""
+    return list(dict.fromkeys(patient for table in tables.values() for patient in table.index))
+
+
 def _assemble(tables: Mapping[object, pd.DataFrame], genes: list[object], omics: list[object]) -> Named:
-    patients = list(dict.fromkeys(patient for table in tables.values() for patient in table.index))
+    patients = _patients(tables)
     place = {patient: row for row, patient in enumerate(patients)}
     values = np.full((len(patients), len(genes), len(omics)), np.nan)
     for number, omic in enumerate(omics):
@@ -129,7 +138,8 @@ def check_training(tensor: Named, observed: Observed, n_components: int) -> None
     """Raise ValueError for what no factorisation can be fitted to, naming the first fault.
 
     Fewer patients than components, a patient or a gene without any value, an omic without any, a gene that is constant
-    in one omic (it would have no noise: set it missing there), a patient who stands twice, a matrix given as two omics.
+    in one omic (it would have no noise: set it missing there), a patient who stands twice (whose values are not all
+    discrete calls), a matrix given as two omics.
     """
     n = len(tensor.values)
     if n < n_components:
@@ -143,9 +153,10 @@ def check_training(tensor: Named, observed: Observed, n_components: int) -> None
         if len(empty):
             raise ValueError(f"{what} {name(empty[0])} has no value at all ({len(empty)} such): leave it out")
     _check_constant(tensor)
-    again = same_rows(tensor.values.reshape(n, -1))
-    if again:
-        first, second = again[0][:2]
+    cells = tensor.values.reshape(n, -1)
+    for first, second, *_ in same_rows(cells):
+        if _of_calls(cells, first):
+            continue
         raise ValueError(
             f"patients {tensor.patient(first)} and {tensor.patient(second)} have the same values throughout"
         )
@@ -153,6 +164,18 @@ def check_training(tensor: Named, observed: Observed, n_components: int) -> None
         one, other = tensor.values[:, :, first], tensor.values[:, :, second]
         if np.array_equal(one, other, equal_nan=True) or likeness(one, other).same:
             raise ValueError(f"omics {tensor.omic(first)} and {tensor.omic(second)} are one matrix given twice")
+
+
+def _of_calls(cells: np.ndarray, row: int) -> bool:
+    """Whether all that a patient has is discrete, as copy-number calls are: quiet tumours share them honestly.
+
+    ``cells`` [N, genes x omics] may be scaled, gene by gene: a call has few levels over patients on any scale.
+    """
+    for column in cells[:, ~np.isnan(cells[row])].T:
+        known = column[~np.isnan(column)]
+        if len(np.unique(known)) > min(CALLS, len(known) / 2):
+            return False
+    return True
 
 
 def _check_constant(tensor: Named) -> None:
@@ -164,11 +187,3 @@ def _check_constant(tensor: Named) -> None:
         if len(flat):
             where = f"gene {tensor.gene(flat[0])} is constant in omic {tensor.omic(omic)}"
             raise ValueError(f"{where} ({len(flat)} such): set it missing (NaN) there or leave it out")
-
-
-def check_memory(shape: tuple[int, int, int], n_components: int, dtype: str, draws: int) -> None:
-    """Raise ValueError with the size needed when a fit would take more than nine tenths of the free memory."""
-    needed, free = bytes_needed(shape, n_components, dtype, draws=draws), available_memory()
-    if free is not None and needed > FREE_SHARE * free:
-        size = f"{' x '.join(map(str, shape))} with {n_components} components needs {needed / GIB:.1f} GiB"
-        raise ValueError(f"{size} and {free / GIB:.1f} GiB are free: fewer genes or draws, or dtype float32")

@@ -20,6 +20,7 @@ from radgen_lib.core.progress import Progress
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.core.stop import stop_on_signal
 from radgen_lib.omics.btf.data import Observed, observe
+from radgen_lib.omics.btf.memory import check_memory
 from radgen_lib.omics.btf.model import Draws, reconstruct
 from radgen_lib.omics.btf.published_updates import (
     Chain,
@@ -101,14 +102,17 @@ def fit_published(
     ``K`` components at the start (None: :func:`default_components`), ``burn_in`` sweeps, then ``draws`` stored ones,
     ``thin`` sweeps apart. ``noise``: proportion and confidence of :func:`noise_prior`; None for Gamma(1, 1). The chain
     depends on ``seed`` and on ``threads`` of the matrix products, which fixes the order of their sums. Raises
-    ValueError for a tensor of another kind (see ``observe``), StopRequested on SIGTERM and SIGINT.
+    ValueError for a tensor of another kind (see ``observe``) or too large for memory, StopRequested on SIGTERM and
+    SIGINT.
     """
     from threadpoolctl import threadpool_limits
 
-    observed = observe(values)
-    count = default_components(observed.shape) if K is None else K
-    if count < 1 or burn_in < 0 or draws < 1 or thin < 1 or observed.shape[0] < 2:
+    count = default_components(values.shape) if K is None else K
+    if count < 1 or burn_in < 0 or draws < 1 or thin < 1 or len(values) < 2:
         raise ValueError("K, draws and thin must be at least 1, burn_in at least 0, and patients at least 2")
+    if values.ndim == 3:
+        check_memory(values.shape, count, "float64", draws, "published")
+    observed = observe(values)
     prior = noise_prior(observed, *noise) if noise else (1.0, 1.0)
     rng = make_rng(seed, "tensorBF")
     tensor = Tensor.of(observed)

@@ -50,7 +50,7 @@ def build_tensor(
     """Build the tensor of any number of omics; patients and genes of its axes are sorted.
 
     ``patients``: only these (None: all that any omic has). ``training``: the patients in whom gene filters look at
-    values (None: all, which is right only where nothing is held out). Left out with a row: infinite cells, a matrix
+    values (None: all, which is right only where nothing is held out, or where ``choices`` has no filter that acts). Left out with a row: infinite cells, a matrix
     that stands twice, a patient that stands twice or has no omic, genes by ``choices``, values of a gene that are all
     equal in an omic. A fibre without values (a gene or a patient in one omic) is a row too. Raises DataError for no
     matrix, two matrices of one name, no gene left, no training patient, or fewer patients than
@@ -67,11 +67,20 @@ def build_tensor(
     doubles = _people(sound) - _people(single)
     everyone = _people(asked).union(patients or ()) - doubles
     learners = everyone if training is None else everyone & set(training)
-    reason = "all: right only where nothing is held out" if training is None else "the held-out patients decide nothing"
-    log.add("gene", _TENSOR, "patients of the filters", "look at values", reason, count=len(learners))
+    _name_learners(learners, training is None, choices, log)
     genes = choose_genes(kept, choices, learners, log)
     names = sorted(everyone)
     return _finish(_assemble(kept, names, genes), names, genes, kept, choices, log)
+
+
+def _name_learners(learners: Collection[str], all_learn: bool, choices: TensorChoices, log: Decisions) -> None:
+    """Say in whom gene filters look at values; where none acts nobody's values decide anything."""
+    item = "patients of the filters"
+    if not choices.min_expressed and choices.max_genes is None:
+        log.add("gene", _TENSOR, item, "none", "no filter of genes looks at values", count=0)
+        return
+    reason = "all: right only where nothing is held out" if all_learn else "the held-out patients decide nothing"
+    log.add("gene", _TENSOR, item, "look at values", reason, count=len(learners))
 
 
 def _check_names(matrices: Sequence[OmicMatrix]) -> None:

@@ -14,6 +14,8 @@ from radgen_lib.omics.study.decisions import Decisions
 from radgen_lib.omics.study.scale import OTHER, expression_scale
 from radgen_lib.omics.tensor_table import OmicMatrix
 
+TWICE = "patient twice"
+
 
 def without_infinities(matrix: OmicMatrix, log: Decisions) -> OmicMatrix:
     """The matrix with infinite cells missing; the log counts them."""
@@ -71,7 +73,8 @@ def without_doubles(matrices: Sequence[OmicMatrix], log: Decisions) -> list[Omic
             first, *others = sorted(matrix.patients[place] for place in group)
             for other in others:
                 doubles.setdefault(other, f"the same {matrix.omic} as {first} in every gene")
-    log.extend("patient twice", "tensor", [(name, "left out", doubles[name]) for name in sorted(doubles)])
+    # A row each, however many: the selection of patients tells each of them why.
+    log.extend(TWICE, "tensor", [(name, "left out", doubles[name]) for name in sorted(doubles)], most=len(doubles))
     return [_without(matrix, doubles) for matrix in matrices] if doubles else list(matrices)
 
 

@@ -66,6 +66,28 @@ def test_an_imaged_patient_without_omics_is_a_row_with_its_reason() -> None:
     assert table["kept"].sum() == len(PATIENTS)
 
 
+def test_imaged_patients_who_stand_twice_are_told_so() -> None:
+    """However many: the log of decisions names every one of them."""
+    rng = np.random.default_rng(3)
+    names, genes = tuple(f"TCGA-E2-B{i:03d}" for i in range(130)), tuple(f"G{i}" for i in range(8))
+    values = rng.normal(8, 2, size=(130, 8)).astype(np.float32)
+    values[60:120] = values[:60]
+    built = build_cohort_tensor([OmicMatrix("expression", names, genes, values, "log2(x+1)")])
+    table = who_is_in(built, [*names, "TCGA-BH-A0B1"])
+    lost = table[~table["kept"]].set_index("id")["reason"]
+    assert sorted(lost.index) == ["TCGA-BH-A0B1", *names[60:120]]
+    assert lost["TCGA-BH-A0B1"] == NOT_THERE
+    assert all(lost[names[i]] == f"the same expression as {names[i - 60]} in every gene" for i in range(60, 120))
+
+
+def test_decisions_of_the_tensor_claim_no_filter_that_does_not_act() -> None:
+    told = build_cohort_tensor(matrices()).decisions
+    said = " ".join([*told["reason"], *told["decision"]])
+    assert "right only where nothing is held out" not in said
+    assert "carries noise" not in said and "decided in the training patients" not in said
+    assert told.loc[told["item"] == "patients of the filters", "decision"].tolist() == ["none"]
+
+
 def test_axes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_cohort_tensor(build_cohort_tensor(matrices()), [], tmp_path)
     np.save(tmp_path / "tensor.npy", np.zeros((5, 3, 3), dtype=np.float32))

@@ -366,6 +366,19 @@ class TestGenes:
         assert "in 0.2 of patients" in opening["decision"].iloc[1]
         assert build_tensor(cohort(), choices=NOTHING).decisions["decision"].iloc[1] == "expressed or not"
 
+    def test_words_follow_the_filters_that_act(self):
+        def learners(choices: TensorChoices, **given: object) -> str:
+            found = rows(build_tensor(cohort(), choices=choices, **given), "gene", item="patients of the filters")
+            return found["reason"].item()
+
+        assert learners(NOTHING) == "no filter of genes looks at values"
+        few = TensorChoices(min_expressed=0.0, max_genes=12)
+        assert learners(few) == learners(TensorChoices()) == "all: right only where nothing is held out"
+        assert learners(few, training=PATIENTS[:20]) == "the held-out patients decide nothing"
+        for choices, acts in ((NOTHING, [False, False]), (TensorChoices(max_genes=12), [True, True])):
+            reasons = build_tensor(cohort(), choices=choices).decisions["reason"].iloc[1:3]
+            assert ["noise" in reasons.iloc[0], "training patients" in reasons.iloc[1]] == acts
+
 
 class TestReaders:
     def write(self, folder: Path, omics: list[OmicMatrix]) -> None:

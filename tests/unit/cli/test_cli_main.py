@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from snakemake.common.configfile import load_configfile
+from snakemake.settings.types import ConfigSettings
+from snakemake.utils import update_config
 
 from radgen_lib.cli import main as cli
 from radgen_lib.cli.common import columns, read_config
+from radgen_lib.core.config.load import resolve
 from radgen_lib.core.errors import ConfigError, RadgenError
 
 ROOT = Path(cli.__file__).parents[2]
@@ -137,3 +141,21 @@ def test_configuration_is_found_or_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_config(Path("other.yaml")).seed == 6
     with pytest.raises(ConfigError, match=r"missing\.yaml: no such configuration file"):
         read_config(Path("missing.yaml"))
+    (tmp_path / "list.yaml").write_text("- seed\n")
+    with pytest.raises(ConfigError, match="must hold keys and values, found list"):
+        read_config(Path("list.yaml"))
+
+
+@pytest.mark.parametrize("preset", ["mini", "demo", "proof", "paper"])
+def test_a_file_means_to_the_commands_what_it_means_to_snakemake(tmp_path: Path, preset: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"preset: {preset}\ncohorts: {{phantom: {{phantom: {{patients: 7}}}}}}\nresults: elsewhere\n")
+    over = ConfigSettings(configfiles=[file]).overwrite_config
+    tree = load_configfile(ROOT / "config.yaml")
+    update_config(tree, over)  # as Snakemake does before the Snakefile sees `config`
+    found = read_config(file)
+    assert found == resolve(tree, over)
+    phantom = found.cohorts["phantom"].phantom
+    assert phantom is not None and phantom.patients == 7, "the file goes before the preset"
+    assert found.results == "elsewhere"
+    assert read_config(None).cohorts["phantom"].phantom != phantom

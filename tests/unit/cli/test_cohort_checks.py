@@ -140,7 +140,18 @@ def test_tables_of_the_registry(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> 
     block = {"source": "idc", "collection": "tcga_brca", "series": "all"}
     found = rows(block, {"source": "cbioportal", "study": "no_such_study"}, offline=True, clinical="duke_clinical")
     assert only(found, "omics").found == "not in the registry: no_such_study"
-    assert only(found, "clinical table").status == "WARN"  # no rule reads it
+    assert only(found, "clinical table")[0:3:2] == ("FAIL", "1 of 1 files not here, offline: true")
+    alone = rows(block, None, offline=True, clinical="duke_clinical")
+    assert "nothing reads it" in only(alone, "clinical table", "WARN").found
+
+
+def test_a_clinical_table_that_is_a_file(rows: Rows, tmp_path: Path) -> None:
+    block = {"source": "idc", "collection": "tcga_brca", "series": "all"}, {"study": "brca_tcga_pan_can_atlas_2018"}
+    place = tmp_path / "clinical.csv"
+    missing = only(rows(*block, offline=True, clinical=str(place)), "clinical table")
+    assert missing.status == "FAIL" and "no such file, nor such entry" in missing.found
+    place.write_text("PATIENT_ID\n")
+    assert only(rows(*block, offline=True, clinical=str(place)), "clinical table", "OK").found == str(place)
 
 
 def test_a_folder_that_is_whole(rows: Rows, hospital: Hospital) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import hashlib
+import re
 import shutil
 import sys
 import types
@@ -152,23 +153,32 @@ def test_folders(config: Config, tmp_path: Path) -> None:
 
 def test_files_of_a_cohort(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    registry = {name: source(name, name.encode()) for name in FILES}
+    wanted = (*FILES, "tcga2012_chr17", "tcga2012_chr21", "kegg_gene_sets")  # the last three: of its factors
+    registry = {name: source(name, name.encode()) for name in wanted}
     cohort = "tcga_brca_released"
     found = checks.check_sources(config, registry, cohort, None)
-    assert found.status == "FAIL" and found.found == "10 of 10 files not here, 10 not reachable (no: ConnectionError)"
+    assert found.status == "FAIL" and found.found == "13 of 13 files not here, 13 not reachable (no: ConnectionError)"
     offline = config.model_copy(update={"offline": True})
-    assert checks.check_sources(offline, registry, cohort, None).found == "10 of 10 files not here, offline: true"
-    for name in FILES:
+    assert checks.check_sources(offline, registry, cohort, None).found == "13 of 13 files not here, offline: true"
+    for name in wanted:
         path = tmp_path / "mirror" / name / "a.csv"
         path.parent.mkdir(parents=True)
         path.write_bytes(name.encode())
     found = checks.check_sources(offline, registry, cohort, tmp_path / "mirror")
-    assert (found.status, found.found) == ("OK", "10 of 10 here and verified")
+    assert (found.status, found.found) == ("OK", "13 of 13 here and verified")
     (tmp_path / "mirror" / "side_png" / "a.csv").write_bytes(b"other")
     found = checks.check_sources(offline, registry, cohort, tmp_path / "mirror")
     assert found.status == "FAIL" and "a.csv in mirror: no: SHA-256" in found.found
-    del registry["side_png"]
-    assert checks.check_sources(config, registry, cohort, None).found == "not in the registry: side_png"
+    del registry["side_png"], registry["tcga2012_chr21"]
+    assert checks.check_sources(config, registry, cohort, None).found == "not in the registry: side_png, tcga2012_chr21"
+
+
+def test_the_readme_says_what_the_released_cohort_weighs() -> None:
+    registry = load_registry()
+    names = (*FILES, "tcga2012_chr17", "tcga2012_chr21", "kegg_gene_sets")
+    size = sum(registry[name].bytes or 0 for name in names) / 1e6
+    (row,) = re.findall(r"(?m)^\| `tcga_brca_released` \|.*$", (checks.ROOT / "README.md").read_text())
+    assert row.endswith(f"| {size:.1f} MB |")
 
 
 def test_weights(tmp_path: Path) -> None:
@@ -254,7 +264,7 @@ def test_whole_command_with_the_real_mirror(
     monkeypatch.chdir(tmp_path)
     main(["doctor", "--cohort", "tcga_brca_released"])
     shown = capsys.readouterr().out
-    assert "10 of 10 here and verified" in shown and "pyradiomics" in shown and "weights vgg16" in shown
+    assert "13 of 13 here and verified" in shown and "pyradiomics" in shown and "weights vgg16" in shown
     assert list(tmp_path.iterdir()) == []
 
 

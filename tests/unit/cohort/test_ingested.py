@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 from radgen_lib.cohort.flow import flow
 from radgen_lib.cohort.ingested import check_fetched, check_share, losses, read_ingested
+from radgen_lib.cohort.labels import read_subgroup
 from radgen_lib.cohort.released import read_cohort, write_cohort
-from radgen_lib.cohort.selection import SELECTION_COLUMNS
+from radgen_lib.cohort.selection import SELECTION_COLUMNS, Selection
 from radgen_lib.core.config.cohort import Cohort, Imaging, Omics
 from radgen_lib.core.errors import DataError
 
@@ -180,3 +182,43 @@ def test_every_volume_can_be_an_image_and_says_its_phase(folders: tuple[list[Pat
     assert notes[f"{PATIENTS[0]}/1/pre"] == "study 1, pre, mean projection"
     assert notes[f"{PATIENTS[0]}/2/post1"].endswith("scaled by itself: no pre-contrast phase")
     assert len(notes) == 3
+
+
+def test_subgroups_are_joined_by_patient(
+    folders: tuple[list[Path], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = tmp_path / "subgroups.csv"
+    dotted = [name.replace("-", ".") for name in PATIENTS]
+    lines = [f'"{dotted[0]}","Subgroup1"', f'"{dotted[1]}","Subgroup3"', f'"{dotted[2]}.1","Subgroup2"']
+    # The fourth has no usable expression and the fifth is nobody of the study: both are ignored, the sixth is no name.
+    table.write_text("\n".join([*lines, f"{dotted[3]},Subgroup1", "TCGA.A2.A04X,Subgroup1", "nobody,Subgroup1"]))
+    with caplog.at_level(logging.INFO, logger="radgen"):
+        cohort = read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT, subgroups=table)
+    assert "subgroups.csv: 2 of 6 rows are of patients who are not in the cohort" in caplog.text
+    labels = cohort.patients.set_index("patient")["subgroup"]
+    assert labels[PATIENTS[0]] == 1 and np.isnan(labels[PATIENTS[1]]) and labels[PATIENTS[2]] == 0
+    rows = cohort.selection[cohort.selection["step"] == "label subgroup"].set_index("row")
+    assert rows["kept"].to_dict() == {"1": True, "2": False, "3": True, "6": False}
+    assert rows.loc["2", "reason"] == "unknown code 'Subgroup3' of subgroup; known: Subgroup1, Subgroup2"
+    assert rows.loc["6", "reason"].startswith("'nobody' is not a TCGA identifier")
+
+
+def test_a_table_of_other_patients_leaves_no_subgroup(folders: tuple[list[Path], Path], tmp_path: Path) -> None:
+    (tmp_path / "others.csv").write_text("TCGA.A2.A04X,Subgroup1\n")
+    others = read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT, subgroups=tmp_path / "others.csv")
+    without = read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT)
+    assert others.patients["subgroup"].isna().all() and others.patients["subgroup"].dtype == np.float64
+    pd.testing.assert_frame_equal(others.patients, without.patients)
+    pd.testing.assert_frame_equal(others.selection, without.selection)
+
+
+def test_a_ragged_table_of_subgroups_is_one_line(folders: tuple[list[Path], Path], tmp_path: Path) -> None:
+    (tmp_path / "ragged.csv").write_text("TCGA.A2.A04X,Subgroup1\nTCGA.A2.A04Y\n")
+    with pytest.raises(DataError, match=r"ragged\.csv.*row 2.*1 cells where 2"):
+        read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT, subgroups=tmp_path / "ragged.csv")
+
+
+def test_the_registered_subgroups_name_123_patients(mirror: Path) -> None:
+    selection = Selection()
+    labels = read_subgroup(mirror / "Kylelhc_BC_RadiogenomicCPDM/data/TCGABRCA_HER2+ER+_subtypes.csv", selection)
+    assert labels.value_counts().to_dict() == {1.0: 63, 0.0: 60} and selection.frame()["kept"].all()

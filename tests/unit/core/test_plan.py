@@ -72,3 +72,23 @@ def test_sigterm_sets_the_flag_and_the_old_handler_returns() -> None:
 def test_light_modules_do_not_import_torch(module: str) -> None:
     code = f"import sys, radgen_lib.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("cohort", ["phantom", COHORT, "tcga_brca_dynamic", "duke"])
+def test_every_result_has_a_card_beside_it_that_targets_name(cohort: str) -> None:
+    config = load_config(preset="demo")
+    layout, base = Layout(config), f"{config.results}/{cohort}/"
+    made = {file.removeprefix(base) for file in layout.everything(cohort) if file.startswith(base)}
+    assert len(made) == sum(file.startswith(base) for file in layout.everything(cohort)), "no file twice"
+    beside = {
+        "report/index.html": "report/card.json", "report/data.html": "report/data.card.json",
+        "report/factors.html": "report/factors.card.json", "tables/S.SIDE.csv": "tables/card.json",
+        "tables/F.CMP.csv": "report/factors.card.json", "figures/kaplan_meier.svg": "figures/card.json",
+        "imaging/losses.csv": "imaging/losses.card.json", "clinical/boxes.parquet": "clinical/card.json",
+        "imaging/system_c_flow.csv": "imaging/system_c_flow.card.json", "omics/tensor.npy": "omics/card.json",
+    }  # fmt: skip
+    for result, card in beside.items():
+        partners = {name for name, other in beside.items() if other == card}
+        assert (card in made) == bool(partners & made), (result, card)
+    assert ("report/data.card.json" in made) == (cohort != COHORT)
+    assert ("tables/card.json" in made) == (cohort != "duke")

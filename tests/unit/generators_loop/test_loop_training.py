@@ -160,10 +160,10 @@ def test_loss_that_is_not_finite_stops_with_advice(fit):
         fit(loss=broken, network=build_seeded(1, convolution))
 
 
-def test_speed_switches_change_nothing_on_a_cpu(fit):
+def test_speed_switches_left_open_change_nothing_on_a_cpu(fit):
+    exact = fit(mixed_precision=False, compile=False)
     for deterministic in (True, False):
-        fast = fit(mixed_precision=True, compile=True, context={"deterministic": deterministic})
-        assert same(fit(), fast)
+        assert same(exact, fit(context={"deterministic": deterministic}))
 
 
 def test_variables_of_a_cluster_do_not_turn_it_into_parallel_training(fit, monkeypatch):

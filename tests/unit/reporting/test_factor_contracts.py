@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,7 @@ def run_script(files: Mapping[str, Path], out: Path) -> None:
         "tables": [str(out / "tables" / f"{item}.csv") for item in FACTOR_TABLES],
         "figures": [str(out / "figures" / name) for name in FACTOR_FIGURES],
         "page": str(out / "report" / "factors.html"),
+        "card": str(out / "report" / "factors.card.json"),
     }
     params = {"seed": 1, "factors": SETTINGS.model_dump(), "preset": "mini", "phantom": True, "released": False}
 
@@ -183,6 +185,8 @@ def test_workflow_script_makes_every_output_from_what_the_rules_write(
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(FACTOR_FIGURES)
     table = pd.read_csv(tmp_path / "tables" / "F.ASSOC.csv", keep_default_na=False)
     assert list(table.columns) == [*ASSOCIATION_COLUMNS, "source", "preset"]
+    card = json.loads((tmp_path / "report" / "factors.card.json").read_text())
+    assert card["name"] == "factor_page" and card["code_digest"] == "x" and len(card["inputs"]) > 5
     assert len(table) == len(ENDPOINTS) * rank and (table["reason"][table["value"] == ""] != "").all()
     facts = pd.read_csv(tmp_path / "tables" / "F.FIT.csv", keep_default_na=False)
     assert {"rank", "n_train", "explained", "noise_sd", "r_hat_max"} <= set(facts["metric"])

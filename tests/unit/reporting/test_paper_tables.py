@@ -132,6 +132,31 @@ def test_claims_pick_the_right_numbers(rows: pd.DataFrame, built: dict[str, pd.D
     assert "EDM (this project's model) is not run under as_published" in ours["reason"]
 
 
+def test_what_the_analysis_said_of_auroc_holds_for_auprc(rows: pd.DataFrame, facts: ReportFacts) -> None:
+    """A model that could not be evaluated is one row of the analysis: under AUROC, with the reason."""
+    subgroup = (rows["item"] == "B.TB") & (rows["task"] == "subgroup") & (rows["extractor"] == "radiomics")
+    keys = {
+        "item": "B.TB", "task": "subgroup", "extractor": "radiomics", "model": "xgboost", "arm": "synthetic",
+        "condition": "genes15", "metric": "auroc",
+    }  # fmt: skip
+    said = [
+        result_row(**keys, protocol=protocol, generator=generator, reason=f"2 patients, {generator} needs 5")
+        for protocol, generator in (("as_published", "cpdm"), ("rigorous", "cpdm"), ("rigorous", "edm"))
+    ]
+    gaps = pd.concat([rows[~subgroup], result_frame(said).assign(source="x.csv")], ignore_index=True)
+    tables = paper.build_tables(gaps, facts)
+    for item in ("B.ABS1", "B.ABS2", "S.SIDE"):
+        table = tables[item]
+        lines = table[table["row"].str.startswith("ER+/HER2+ AUPRC")]
+        assert len(lines) and set(lines["as_published_reason"]) > {"2 patients, cpdm needs 5"}, item
+        assert "2 patients, edm needs 5" in set(lines["rigorous_reason"]), item
+        assert not lines["reason"].str.contains("came from the analysis").any(), item
+    # Where AUROC has a number, its row says nothing about AUPRC.
+    auprc = paper.build_tables(rows[~(subgroup & (rows["metric"] == "auprc_trapz"))], facts)["B.ABS2"]
+    lines = auprc[auprc["row"] == "ER+/HER2+ AUPRC"]
+    assert lines["as_published_reason"].iloc[0] == "no row of AUPRC (trapezoid) came from the analysis"
+
+
 def test_other_readings_stand_below_the_judged_one(built: dict[str, pd.DataFrame]) -> None:
     fid = built["B.ABS1"][built["B.ABS1"]["row"] == "FID"]
     assert list(fid["col"]) == [

@@ -19,10 +19,12 @@ from radgen_lib.sources.ledger import listing_frame, shard_of
 from radgen_lib.sources.series_lists import (
     FLOW_COLUMNS,
     choose_series,
+    field_strengths,
     not_dynamic,
     read_papers,
     reasons_against,
     system_c_flow,
+    with_expression,
 )
 from tests.unit.sources.small_dicom import uid, write_series
 
@@ -149,6 +151,23 @@ def test_system_c_goes_on_with_those_that_are_left() -> None:
     ]  # fmt: skip
     none = system_c_flow(table, expression=set())
     assert (none.loc[none["step"] == "C: expression", "reason"] == "no matched expression").all()
+
+
+def test_field_strength_is_that_of_the_ge_phase_nearest_to_what_system_c_asks() -> None:
+    rows = [
+        ("A", "GE MEDICAL SYSTEMS", 3.0), ("A", "GE MEDICAL SYSTEMS", 1.494), ("A", "GE MEDICAL SYSTEMS", float("nan")),
+        ("B", "GE MEDICAL SYSTEMS", 3.0), ("B", "SIEMENS", 1.5), ("C", "GE MEDICAL SYSTEMS", float("nan")),
+        ("D", None, 1.5),
+    ]  # fmt: skip
+    phases = pd.DataFrame(rows, columns=["patient", "manufacturer", "field_strength"])
+    assert field_strengths(phases) == {"A": 1.494, "B": 3.0}
+    assert field_strengths(phases[:0].astype({"field_strength": float})) == {}
+
+
+def test_matched_expression_is_a_sample_in_the_matrix() -> None:
+    clinical = pd.DataFrame({"patient": ["A", "B", "C"], "sample_expression": ["A-01", "", None], "sample_cnv": "x"})
+    assert with_expression(clinical) == {"A"}
+    assert with_expression(clinical.drop(columns="sample_expression")) == set()
 
 
 def test_entrance_fetches_one_shard_of_patients(tmp_path: Path) -> None:
