@@ -15,6 +15,7 @@ with open_job(snakemake) as card:
     folder = given.get("folder", Path())
     clinical_file = given.get("duke_clinical", folder / "Clinical_and_Other_Features.xlsx")
     boxes_file = given.get("duke_boxes", folder / "Annotation_Boxes.xlsx")
+    card.inputs([clinical_file, boxes_file])  # of a phantom the input is their folder
     clinical, boxes = read_duke_clinical(clinical_file, whole=whole), read_duke_boxes(boxes_file, whole=whole)
     write_parquet(job.output.clinical, clinical.table)
     write_parquet(job.output.boxes, boxes.table)
