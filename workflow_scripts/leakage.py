@@ -33,10 +33,10 @@ with open_job(snakemake) as card:
         endpoints=endpoints,
         eligible=eligible,
     )
-    for file in job.input.factor_splits:
+    for file, table in zip(job.input.factor_splits, factors, strict=True):
         fitted = read_fitted([Path(folder) for folder in job.input.models])
         rows += check_factor_fits(
-            splits, pd.read_parquet(file), fitted, endpoints, protocol_name=job.wildcards.protocol
+            splits, pd.read_parquet(file), fitted, table, endpoints, protocol_name=job.wildcards.protocol
         )
     rows = result_frame(rows)
     write_parquet(job.output.rows, rows)

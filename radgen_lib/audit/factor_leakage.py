@@ -49,7 +49,13 @@ def _patients(path: Path) -> Sequence[str]:
 
 
 def check_factor_fits(
-    splits: pd.DataFrame, roles: pd.DataFrame, fitted: pd.DataFrame, endpoints: pd.DataFrame, *, protocol_name: str
+    splits: pd.DataFrame,
+    roles: pd.DataFrame,
+    fitted: pd.DataFrame,
+    factors: pd.DataFrame,
+    endpoints: pd.DataFrame,
+    *,
+    protocol_name: str,
 ) -> list[dict[str, Any]]:
     """Held-out patients among those whom the factors of the same fold were fitted on.
 
@@ -57,7 +63,9 @@ def check_factor_fits(
         splits: rows of splits.parquet that the protocol uses (design, fold, patient, role).
         roles: the splits of the factors (fold, patient, role ``train`` or ``test``); folds ``cv...`` are for
             predictions from the factors themselves.
-        fitted: fold and patient as :func:`read_fitted` gives them; every fit must have seen exactly its ``train``.
+        fitted: fold and patient as :func:`read_fitted` gives them; every fit must have seen exactly its ``train``, but
+            for patients without a value.
+        factors: fold, patient, component; a patient without any value in the genes of the fit has component "".
         endpoints: endpoint_splits.parquet (task, patient). Their patients have no MRI and no fold of the generators
             leaves them out, so the factors of ``full`` were fitted on them, without any label: counted, never hidden.
 
@@ -70,19 +78,22 @@ def check_factor_fits(
             those that its splits train on, and those patients; or the fold that no model was found of.
     """
     cv = roles[roles["fold"].astype(str).str.startswith("cv")].assign(design="cv")
+    pair = ["fold", "patient"]
+    empty = pd.MultiIndex.from_frame(factors.loc[factors["component"] == "", pair])
+    valued = roles[~pd.MultiIndex.from_frame(roles[pair]).isin(empty)]
     columns = ["design", "fold", "patient", "role"]
     checked = pd.concat([splits[columns], cv[columns]], ignore_index=True)
     rows: list[dict[str, Any]] = []
     for design, part in checked.groupby("design", sort=False):
-        test = part.loc[part["role"] == "test", ["fold", "patient"]].drop_duplicates()
+        test = part.loc[part["role"] == "test", pair].drop_duplicates()
         _refuse_crossings(test, fitted)
-        projected = test.merge(roles.loc[roles["role"] == "test", ["fold", "patient"]], on=["fold", "patient"])
+        projected = test.merge(valued.loc[valued["role"] == "test", pair], on=pair)
         keys: dict[str, Any] = {"item": "S.LEAK", "protocol": protocol_name, "condition": "factors", "design": design}
         n = int(projected["patient"].nunique())
         told = {"value": 0.0, "interval": COUNT, "note": f"of {n} projected test patients"}
         keys |= told if n else {"reason": "the design holds nobody out who has the omics"}
         rows.append(result_row(**keys, metric="factor_fit_crossings", n=n))
-    _compare_fits(roles, fitted, set(checked["fold"]))
+    _compare_fits(valued, fitted, set(checked["fold"]))
     return rows + _endpoint_rows(endpoints, fitted, protocol_name)
 
 
@@ -98,7 +109,7 @@ def _refuse_crossings(test: pd.DataFrame, fitted: pd.DataFrame) -> None:
 
 
 def _compare_fits(roles: pd.DataFrame, fitted: pd.DataFrame, used: set[str]) -> None:
-    """Every fit against the splits of the factors; ``used``: folds that must have one, of those in the splits."""
+    """Every fit against ``roles`` of patients with values; ``used``: folds that must have a fit, of those in roles."""
     planned = {str(fold): set(part) for fold, part in roles[roles["role"] == "train"].groupby("fold")["patient"]}
     seen = {str(fold): set(part) for fold, part in fitted.groupby("fold")["patient"]}
     if absent := sorted(used & set(planned) - set(seen)):

@@ -124,8 +124,8 @@ def design_of(fold: str) -> str:
 def converged(fits: pd.DataFrame, fold: str, method: str) -> float:
     """1 or 0 whether a fit passes the limits, NaN where nothing was judged.
 
-    Gibbs: R-hat of every quantity at most 1.05 and at least 50 effective draws. Otherwise what the fit says itself
-    (quantity ``converged``).
+    What the fit says itself (quantity ``converged``). Of a table without it, Gibbs: R-hat of every quantity at most
+    1.05 and at least 50 effective draws.
     """
     said = quantity(fits, fold, "converged")
     if np.isfinite(said) or method != "gibbs":
@@ -164,7 +164,9 @@ def fit_rows(fits: pd.DataFrame, published: pd.DataFrame, settings: Factors) -> 
 def _no_diagnostic(settings: Factors) -> str:
     if settings.method == "variational":
         return "a variational fit has no chains to compare"
-    return "one chain: nothing to compare" if settings.chains == 1 else "the chains are too short, or nothing was kept"
+    if settings.chains == 1:
+        return "one chain: nothing to compare"
+    return "of some quantity it could not be computed: the chains are too short, or nothing was kept"
 
 
 def coverage_rows(coverage: pd.DataFrame, model: str) -> pd.DataFrame:

@@ -97,11 +97,14 @@ def _convergence(results: FactorResults) -> str:
         return text
     if not judged:
         return "Convergence could not be judged: the chains are too few or too short."
-    worst = max(quantity(fits, fold, "r_hat_max") for fold in folds)
+    known = [value for fold in folds if np.isfinite(value := quantity(fits, fold, "r_hat_max"))]
     text = (
         f"{sum(judged):.0f} of {len(judged)} fits pass both limits, R-hat at most {MAX_R_HAT:g} and at least "
-        f"{MIN_ESS:g} effective draws, for every quantity that is watched (largest R-hat {number(worst)})."
+        f"{MIN_ESS:g} effective draws, for every quantity that is watched"
     )
+    text += f" (largest R-hat {number(max(known))})." if known else "."
+    if unjudged := sum(quantity(fits, fold, "unjudged") > 0 for fold in folds):
+        text += f" In {unjudged} some quantity could not be judged (too few or too short chains), which is no pass."
     if sum(judged) < len(judged):
         text += (
             " In the others the chains disagree on something, often on how components share what they explain "

@@ -50,11 +50,11 @@ def build_tensor(
     """Build the tensor of any number of omics; patients and genes of its axes are sorted.
 
     ``patients``: only these (None: all that any omic has). ``training``: the patients in whom gene filters look at
-    values (None: all, which is right only where nothing is held out, or where ``choices`` has no filter that acts). Left out with a row: infinite cells, a matrix
-    that stands twice, a patient that stands twice or has no omic, genes by ``choices``, values of a gene that are all
-    equal in an omic. A fibre without values (a gene or a patient in one omic) is a row too. Raises DataError for no
-    matrix, two matrices of one name, no gene left, no training patient, or fewer patients than
-    ``choices.min_patients``.
+    values (None: all, which is right only where nothing is held out, or where ``choices`` has no filter that acts).
+    Left out with a row: infinite cells, a matrix that stands twice, a patient that stands twice or has no omic, genes
+    by ``choices``, values of a gene that are all equal in an omic. A fibre without values (a gene or a patient in one
+    omic) is a row too. Raises DataError for no matrix, two matrices of one name, no gene left, no training patient, or
+    fewer patients than ``choices.min_patients``.
     """
     choices, log = choices or TensorChoices(), Decisions()
     _check_names(matrices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -346,13 +347,33 @@ def test_parameters_out_of_range(options: dict[str, Any], message: str) -> None:
         fast(**options).fit(planted(20, 7)[1])
 
 
+FREE = "radgen_lib.omics.btf.memory.available_memory"
+
+
 def test_a_tensor_too_large_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     values = planted(20, 7)[1]
-    monkeypatch.setattr("radgen_lib.omics.btf.inputs.available_memory", lambda: 2**20)
-    with pytest.raises(ValueError, match=r"20 x 30 x 3 with 4 components needs \d+\.\d GiB and 0\.0 GiB are free"):
+    monkeypatch.setattr(FREE, lambda: 2**20)
+    said = r"20 x 30 x 3 with 4 components needs \d+\.\d GiB and 0\.0 GiB are free"
+    with pytest.raises(ValueError, match=said):
         fast().fit(values)
-    monkeypatch.setattr("radgen_lib.omics.btf.inputs.available_memory", lambda: None)  # cannot be told: not refused
+    with pytest.raises(ValueError, match=said):
+        fast().fit(tables(values))
+    monkeypatch.setattr(FREE, lambda: None)  # cannot be told: not refused
     assert fast(max_sweeps=30).fit(values).factors_.shape[0] == 20
+
+
+def test_a_tensor_too_large_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole numbers and tables would be copied to float64 before anything else looks at them."""
+    monkeypatch.setattr(FREE, lambda: 2**20)
+    whole = np.zeros((200, 300, 3), dtype=np.int8)
+    parts = {omic: pd.DataFrame(whole[:, :, place]) for place, omic in enumerate(OMICS)}
+    for given in (whole, parts):
+        tracemalloc.start()
+        with pytest.raises(ValueError, match="200 x 300 x 3 with 4 components"):
+            fast().fit(given)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < whole.size * 8 / 4
 
 
 def test_noise_alone_has_no_component(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

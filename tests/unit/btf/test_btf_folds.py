@@ -247,11 +247,11 @@ def overlapping() -> SimpleNamespace:
     """Two draws of three components that nearly cancel, the kept two in another order, as a fit holds them."""
     rng = np.random.default_rng(8)
     x, w, u = (rng.normal(size=(2, rows, 3)) for rows in (15, 9, 2))
-    x[:, :, 1] = x[:, :, 0] + 0.1 * rng.normal(size=(2, 15))
-    w[:, :, 1] = -w[:, :, 0]
-    u[:, :, 1] = u[:, :, 0]
+    x[:, :, 1] = x[:, :, 2] + 0.1 * rng.normal(size=(2, 15))
+    w[:, :, 1] = -w[:, :, 2]
+    u[:, :, 1] = u[:, :, 2]
     raw = Draws(x, w, u, np.full((2, 2), 4.0), np.ones((2, 3)), np.zeros(2, dtype=int), pd.DataFrame())
-    kept = replace(raw, x=-2 * x[:, :, [1, 0]], w=w[:, :, [1, 0]], u=u[:, :, [1, 0]])
+    kept = replace(raw, x=-2 * x[:, :, [2, 1]], w=w[:, :, [2, 1]], u=u[:, :, [2, 1]])
     return SimpleNamespace(draws_=raw, frame_=frame_of(raw, kept))
 
 
@@ -259,14 +259,14 @@ def test_the_joint_share_is_that_of_the_summed_components() -> None:
     model = overlapping()
     draws, shares, both = model.draws_, [], []
     for x, w, u, tau in zip(draws.x, draws.w, draws.u, draws.tau, strict=True):
-        signal = (reconstruct(x[:, :2], w[:, :2], u[:, :2]) ** 2).mean(axis=(0, 1))
+        signal = (reconstruct(x[:, 1:], w[:, 1:], u[:, 1:]) ** 2).mean(axis=(0, 1))
         total = (reconstruct(x, w, u) ** 2).mean(axis=(0, 1)) + 1 / tau
         shares.append(signal / total)
         both.append(signal.sum() / total.sum())
     found, overall = joint_share(model)
     np.testing.assert_allclose(found, np.mean(shares, axis=0), rtol=1e-10)
     assert overall == pytest.approx(np.mean(both)) and 0 < overall < 1
-    assert explained(draws).mean(axis=0)[:2].sum(axis=0).max() > 3 * found.max()  # single shares do not add up
+    assert explained(draws).mean(axis=0)[1:].sum(axis=0).max() > 3 * found.max()  # single shares do not add up
 
 
 def test_variance_explained_is_written_per_omic_and_overall(fit: FoldFit) -> None:
@@ -310,5 +310,5 @@ def test_a_fold_that_kept_no_component_says_so_and_what_helps() -> None:
         fit_fold(planted(), "full", TRAINING, SETTINGS, seed=1), planted(), splits().assign(fold="full")
     )
     wide = conditions(pd.concat([factor_rows(nothing, tensor, splits()), other]))
-    with pytest.raises(DataError, match="'r0f0'.*full.*kept no component.*rank.*add patients.*condition `factors`"):
+    with pytest.raises(DataError, match=r"'r0f0'.*full.*kept no component.*rank.*add patients.*condition `factors`"):
         of_fold(wide, "r0f0")

@@ -16,7 +16,6 @@ from radgen_lib.core.errors import DataError
 from radgen_lib.omics.btf.choices import TensorChoices
 from radgen_lib.omics.btf.filters import spread
 from radgen_lib.omics.btf.matrices import collapse_probes, m_values, read_matrices, tcga2012_matrices
-from radgen_lib.omics.btf.memory import GIB, available_memory, bytes_needed, fitting_dtype
 from radgen_lib.omics.btf.tensor import BuiltTensor, build_tensor
 from radgen_lib.omics.study.decisions import Choices
 from radgen_lib.omics.tensor_table import OmicMatrix, write_tensor
@@ -450,45 +449,3 @@ class TestReaders:
         assert built.values[33, 20, 2] == pytest.approx(np.log2(beta / (1 - beta)), rel=1e-4)
         expected = np.log2(0.001 / 0.999)
         assert np.nanmin(built.values[:, :, 2]) >= expected - 1e-4
-
-
-class TestMemory:
-    def test_largest_tensor_fits(self):
-        assert bytes_needed((754, 20_000, 3), 20) < 6e9
-        assert bytes_needed((754, 20_000, 3), 50, "float64") < 6e9
-        assert bytes_needed((754, 20_000, 3), 20, "float32") < bytes_needed((754, 20_000, 3), 20)
-
-    def test_grows_with_everything(self):
-        base = bytes_needed((100, 1000, 3), 20)
-        for shape, k in (((200, 1000, 3), 20), ((100, 2000, 3), 20), ((100, 1000, 4), 20), ((100, 1000, 3), 40)):
-            assert bytes_needed(shape, k) > base
-        assert bytes_needed((100, 1000, 3), 20, draws=400) > base > bytes_needed((100, 1000, 3), 20, holes=0.0)
-
-    def test_refusal_names_the_size(self, caplog):
-        shape = (754, 20_000, 3)
-        wide, narrow = (bytes_needed(shape, 20, dtype) for dtype in ("float64", "float32"))
-        assert fitting_dtype(shape, 20, available=2 * wide) == "float64" and not caplog.records
-        between = int((narrow + 0.2 * (wide - narrow)) / 0.9)
-        assert fitting_dtype(shape, 20, available=between) == "float32"
-        assert "float32 is used" in caplog.text
-        with pytest.raises(
-            DataError, match=rf"754 x 20000 x 3 .* {narrow / GIB:.1f} GiB in float32.*0\.5 GiB are free"
-        ):
-            fitting_dtype(shape, 20, available=GIB // 2)
-
-    def test_what_is_free(self, tmp_path):
-        info = tmp_path / "meminfo"
-        assert available_memory(info, tmp_path) is None
-        info.write_text("MemTotal:       9000 kB\nMemAvailable:    5000 kB\n")
-        assert available_memory(info, tmp_path) == 5000 * 1024
-        (tmp_path / "memory.max").write_text("max\n")
-        assert available_memory(info, tmp_path) == 5000 * 1024
-        (tmp_path / "memory.max").write_text("2048000\n")
-        (tmp_path / "memory.current").write_text("1048000\n")
-        assert available_memory(info, tmp_path) == 1_000_000
-        (tmp_path / "memory.current").write_text("9048000\n")
-        assert available_memory(info, tmp_path) == 0
-
-    def test_unknown_memory_refuses_nothing(self, monkeypatch):
-        monkeypatch.setattr("radgen_lib.omics.btf.memory.available_memory", lambda: None)
-        assert fitting_dtype((10**6, 10**6, 3), 20) == "float64"

@@ -24,6 +24,7 @@ def known_model(loadings: np.ndarray) -> BayesianTensorFactorisation:
     model.omic_loadings_ = np.arange(2 * rank).reshape(2, rank) + 1.0
     model.omic_loadings_std_ = model.omic_loadings_ / 100
     model.explained_ = np.arange(2 * rank).reshape(rank, 2) / 50
+    model.stability_ = np.linspace(0.5, 1.0, rank)
     model.factors_ = np.arange(3 * rank).reshape(3, rank) * 1.0
     model.factors_std_ = np.full((3, rank), 0.25)
     return model
@@ -54,6 +55,7 @@ def test_each_gene_has_a_row_an_omic_with_the_loadings_of_its_component() -> Non
     }  # fmt: skip
     assert found["explained"].tolist() == [0.0, 0.02, 0.04, 0.06]
     assert found["omic_sd"].tolist() == [0.01, 0.03, 0.02, 0.04]
+    assert table.groupby("component")["stability"].agg(["min", "max"]).to_numpy().tolist() == [[0.5, 0.5], [1.0, 1.0]]
 
 
 def test_a_fit_with_fewer_genes_than_asked_for_gives_them_all() -> None:

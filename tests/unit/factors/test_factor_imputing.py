@@ -207,6 +207,19 @@ class TestScores:
         assert {r["reason"] for r in rows if r["model"] == "mofa"} == {"fold cv0-0: gave up"}
         assert all(r["reason"] for r in rows if r["model"] == "empty")
 
+    def test_a_method_that_failed_in_one_fold_has_reasons_and_no_number(self):
+        scores = scored({"training_mean": imputing.training_mean}, np.random.default_rng(0).normal(size=(9, 4, 3)))
+        other = scores.assign(model="mofa").query("patient in ('p0', 'p1')")  # what its other folds gave
+        reasons = {"training_mean": "no likelihood", "mofa": "fold cv0-1: gave up"}
+        both = pd.concat([scores, other])
+        rows = imputing.imputation_rows(both, reasons, OMICS, {"item": "F.CMP"}, draws=9, seed=0, failed={"mofa"})
+        failed = [r for r in rows if r["model"] == "mofa"]
+        assert len(failed) == 11 and {r["reason"] for r in failed} == {"fold cv0-1: gave up"}
+        assert np.isnan([r["value"] for r in failed]).all()
+        alone = imputing.imputation_rows(scores, reasons, OMICS, {"item": "F.CMP"}, draws=9, seed=0)
+        kept = [r for r in rows if r["model"] == "training_mean"]
+        np.testing.assert_equal(kept, [r for r in alone if r["model"] == "training_mean"])
+
     def test_all_omics_needs_every_omic(self):
         scores = scored({"training_mean": imputing.training_mean}, np.random.default_rng(0).normal(size=SHAPE))
         rows = imputing.imputation_rows(

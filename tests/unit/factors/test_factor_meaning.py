@@ -125,7 +125,7 @@ def test_the_script_writes_the_three_tables_the_same_each_time(
         out = {name: tmp_path / run / f"{name}.parquet" for name in Meaning._fields}
         inputs = SimpleNamespace(models=tmp_path / "models", patients=tmp_path / "patients.parquet", sets=[folder])
         outputs = _Named(card=tmp_path / run / "card.json", **out)
-        params = SimpleNamespace(seed=SEED, phantom=True)
+        params = SimpleNamespace(seed=SEED, phantom=True, whole=False)
         job = SimpleNamespace(input=inputs, output=outputs, params=params, threads=1)
         runpy.run_path(str(SCRIPT), {"snakemake": job})
         written.append({name: path.read_bytes() for name, path in out.items()})

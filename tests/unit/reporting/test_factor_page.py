@@ -17,19 +17,21 @@ from radgen_lib.core.factor_layout import FACTOR_FIGURES, FACTOR_TABLES
 from radgen_lib.core.rows import KEYS, RESULT_COLUMNS, result_frame, result_row
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
 from radgen_lib.reporting import factor_words as words
-from radgen_lib.reporting.factor_charts import associations_figure, common_scale, comparison_figure
+from radgen_lib.reporting.factor_charts import associations_figure, common_scale, comparison_figure, counts
 from radgen_lib.reporting.factor_compared import comparison_grids, coverage_grid, gap_grid
 from radgen_lib.reporting.factor_figures import (
     calibration_figure,
     loadings_figure,
     shown_genes,
     stability_figure,
+    starred,
     traces_figure,
 )
 from radgen_lib.reporting.factor_grids import association_grids, factor_grids, fit_grids, set_grid
 from radgen_lib.reporting.factor_names import METRICS, method_label, method_order, metric_order, task_label
 from radgen_lib.reporting.factor_page import (
     CAPTIONS,
+    captions,
     draw_figures,
     limits,
     render_factor_page,
@@ -37,6 +39,7 @@ from radgen_lib.reporting.factor_page import (
     write_figures,
 )
 from radgen_lib.reporting.factor_tables import (
+    DOUBT,
     NEEDED,
     FactorResults,
     build_factor_tables,
@@ -48,6 +51,7 @@ from radgen_lib.reporting.factor_tables import (
     read_results,
     write_factor_tables,
 )
+from radgen_lib.reporting.factor_verdicts import comparison_words
 
 OMICS = ("expression", "copy_number", "methylation")
 SETTINGS = Factors(components=4, chains=2, burn_in=20, draws=10, thin=1, seeds=3)
@@ -145,12 +149,23 @@ def covered() -> pd.DataFrame:
 
 def top_genes() -> pd.DataFrame:
     rows = [
-        (component, rank, f"GENE{rank}", 1.0 / rank, 0.1, omic, weight, 0.1, share)
+        (
+            component,
+            rank,
+            f"GENE{rank}",
+            1.0 / rank,
+            0.1,
+            omic,
+            weight,
+            0.1,
+            share,
+            0.99 if component == "F01" else 0.97,
+        )
         for component in ("F01", "F02")
         for rank in (1, 2, 3)
         for omic, weight, share in zip(OMICS, (1.2, 1.1, -0.1), (0.3, 0.2, 0.0), strict=True)
     ]
-    columns = ["component", "rank", "gene", "mean", "sd", "omic", "omic_loading", "omic_sd", "explained"]
+    columns = ["component", "rank", "gene", "mean", "sd", "omic", "omic_loading", "omic_sd", "explained", "stability"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -219,15 +234,19 @@ def test_rank_at_its_limit_is_not_called_learned(results: FactorResults) -> None
 
 
 def test_best_other_method_has_not_seen_the_test_patients(results: FactorResults) -> None:
-    said = " ".join(sentence.text for sentence in words.comparison_words(results))
-    assert "ours 0.900 (0.500 to 0.950), best other PCA, all omics 0.860" in said, "not tensorBF's 0.99"
+    said = " ".join(sentence.text for sentence in comparison_words(results))
+    assert "ours 0.900 (0.500 to 0.950; n 40, 17 events), best other PCA, all omics 0.860" in said, (
+        "not tensorBF's 0.99"
+    )
     assert "Ours is ahead of every other in 2 of these 2 lines; in 0 the interval of another" in said
     rows = compared()
     peer = (rows["model"] == "pca") & (rows["metric"] == "impute_rmse_entries")
     rows.loc[peer, ["value", "low", "high"]] = [0.5, 0.48, 0.52]
-    behind = words.comparison_words(replace(results, comparison=rows))[0].text
+    behind = comparison_words(replace(results, comparison=rows))[0].text
     assert "in 1 of these 2 lines; in 1 the interval of another" in behind
-    assert "all omics: ours 0.600 (0.580 to 0.620), best other PCA, all omics 0.650" in said, "low errors are good"
+    assert "all omics: ours 0.600 (0.580 to 0.620; n 40), best other PCA, all omics 0.650" in said, (
+        "low errors are good"
+    )
 
 
 @pytest.mark.parametrize(
@@ -262,7 +281,12 @@ def test_coverage_goes_into_the_comparison(results: FactorResults) -> None:
     table = build_factor_tables(results, "mini")["F.CMP"]
     found = table[(table["metric"] == "coverage") & (table["design"] == "level 0.95")]
     assert found["n"].tolist() == [40] * 4 and found["note"].iloc[0] == "400 hidden values"
-    assert set(table["source"]) == {"factors/comparison.parquet"} and set(table["preset"]) == {"mini"}
+    assert set(table["preset"]) == {"mini"}
+    where = table["metric"].eq("coverage").map({True: "factors/coverage.parquet", False: "factors/comparison.parquet"})
+    assert table["source"].tolist() == where.tolist()
+    fits = build_factor_tables(results, "mini")["F.FIT"].set_index("model")["source"]
+    assert set(fits["tensorbf"]) == {"factors/as_published/fits.parquet"}
+    assert set(fits["btf_gibbs"]) == {"factors/rigorous/fits.parquet"}
     assert "nothing was hidden" in str(coverage_grid(broken).rows)
 
 
@@ -373,14 +397,73 @@ def test_grids_hold_a_row_for_each_method_and_fit(results: FactorResults) -> Non
 def test_every_factor_is_told_in_a_line(results: FactorResults) -> None:
     (one,) = factor_grids(results)
     cells = dict(one.rows)["F01"]
-    assert cells[0].text == "expression" and cells[0].below[2] == "methylation -0.10 (0.0 %)"
-    assert cells[1].text.startswith("GENE1 (1), GENE2 (0.5)")
-    assert cells[2].text == "cell cycle" and "6 genes" in cells[2].below, "n of a set counts genes"
-    assert cells[3].below == ("AUROC 0.810", "0.710 to 0.910", "n 38, 15 events", "FDR below 0.001")
-    assert [cell.reason for cell in dict(one.rows)["F02"][2:]] == ["none", "none"]
+    assert cells[0].text == "0.99" and one.columns[1] == "Stability between chains"
+    assert cells[1].text == "expression" and cells[1].below[2] == "methylation -0.10 (0.0 %)"
+    assert cells[2].text.startswith("GENE1 (1), GENE2 (0.5)")
+    assert cells[3].text == "cell cycle" and "6 genes" in cells[3].below, "n of a set counts genes"
+    assert cells[4].below == ("AUROC 0.810", "0.710 to 0.910", "n 38, 15 events", "FDR below 0.001")
+    assert [cell.reason for cell in dict(one.rows)["F02"][3:]] == ["none", "none"]
     many = [top_genes().query("component == 'F01'").assign(component=f"F{i + 1:02d}") for i in range(11)]
     shown, everyone = factor_grids(replace(results, genes=pd.concat(many)))
     assert len(shown.rows) == 8 and len(everyone.rows) == 11
+
+
+def test_a_factor_the_chains_do_not_agree_on_is_flagged_wherever_it_is_named(results: FactorResults) -> None:
+    split = top_genes().assign(stability=lambda t: t["stability"].where(t["component"] != "F01", 0.6))
+    doubted = replace(results, genes=split)
+    flag = f"F01 ({DOUBT})"
+    assert results.doubtful == frozenset() and doubted.doubtful == {"F01"}
+    page = page_of(doubted)
+    assert "The chains do not agree on F01 (1 of 2 factors correlate below 0.9" in page
+    assert DOUBT not in re.sub(r"data:[^\"]*|A star: the chains do not agree on it", "", page_of(results))
+    assert flag in dict(factor_grids(doubted)[0].rows) and "F02" in dict(factor_grids(doubted)[0].rows)
+    assert association_grids(associated(), doubted.doubtful)[0].rows[0][0] == f"TP53 mutation, {flag}"
+    assert set_grid(enriched(), doubted.doubtful).rows[0][0] == f"cell cycle, {flag}"
+    assert f"TP53 mutation with {flag} (AUROC" in page
+    tables = build_factor_tables(doubted, "mini")
+    for item in ("F.ASSOC", "F.SETS"):
+        told = tables[item].groupby("arm")["note"].agg(set)
+        assert (told["F01"] == {DOUBT} and "F02" not in told) or told["F02"] == {""}
+    assert starred(["F01", "F02"], doubted.doubtful) == ["F01*", "F02"]
+    assert associations_figure(associated(), {"F01"}) != associations_figure(associated())
+    alone = replace(results, genes=top_genes().assign(stability=np.nan))
+    assert alone.doubtful == frozenset() and "no chains to compare" in page_of(alone), "not judged is not doubted"
+
+
+def test_a_fit_that_did_not_converge_is_announced_first(results: FactorResults) -> None:
+    bad = replace(results, fits=fits_table({"full": {"r_hat": 1.4, "ess": 12.0}, "cv0-0": {}}))
+    intro = page_of(bad).split('id="tensor"')[0]
+    assert "did not converge (largest R-hat 1.40, fewest effective draws 12" in intro
+    assert "did not converge" not in page_of(results).split('id="tensor"')[0]
+    said = pd.DataFrame([("full", "", "converged", 0.0), ("full", "", "unjudged", 2.0)], columns=results.fits.columns)
+    fits = fits_table({"full": {"r_hat": np.nan, "ess": np.nan}})
+    unjudged = replace(results, fits=pd.concat([fits, said]))
+    assert "The fit on all patients did not converge: posterior" in page_of(unjudged)
+    text = words.fit_words(unjudged)[-1].text
+    assert (
+        text.startswith("0 of 1 fits pass") and "In 1 some quantity could not be judged" in text and "nan" not in text
+    )
+
+
+def test_page_says_whom_the_fits_have_seen_and_what_peers_were_given(results: FactorResults) -> None:
+    page = page_of(results)
+    assert "their omics were seen, their labels were not" in page and "endpoint_test_patients_in_factor_fit" in page
+    assert "as many components as ours starts with" in re.sub(r"\s+", " ", page)
+    assert "PCA puts the training mean where a training patient lacks a value" in page
+    for method, title in (("gibbs", "Log-likelihood by sweep"), ("variational", "Lower bound of the evidence")):
+        told = captions(method)["factor_traces.svg"]
+        assert told[0].startswith(title) and set(captions(method)) == set(CAPTIONS)
+    assert "After burn-in" not in captions("variational")["factor_traces.svg"][1]
+
+
+def test_every_n_of_a_comparison_is_told(results: FactorResults) -> None:
+    rows = compared()
+    peer = (rows["model"] == "pca") & (rows["metric"] == "impute_rmse_entries")
+    rows.loc[peer, "n"] = 31
+    text = " ".join(sentence.text for sentence in comparison_words(replace(results, comparison=rows)))
+    assert "(0.580 to 0.620; n 40), best other PCA, all omics 0.650 (0.630 to 0.670; n 31)" in text
+    assert counts(rows.loc[rows["value"].notna(), "n"]) == "31 to 40" and counts(pd.Series([17.0, np.nan])) == "17"
+    assert comparison_figure(rows) != comparison_figure(compared()), "the title holds the range"
 
 
 def test_associations_name_their_effect_and_how_sure_it_is() -> None:
