@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from radgen_lib.core.digest import LIBRARY
+from radgen_lib.core.machine import available_memory
 
 if TYPE_CHECKING:
     from radgen_lib.core.config.model import Config
@@ -129,16 +130,12 @@ def check_disk(config: Config) -> Check:
     return _amount("disk", free, DISK.get(config.preset, DISK_SMALL), "results:", "Free space, or set `results:`")
 
 
-def check_memory(info: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")) -> Check:
+def check_memory(info: Path = Path("/proc/meminfo"), control: Path = Path("/sys/fs/cgroup")) -> Check:
     """Memory available to this process, with the limit of its control group where there is one."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", info.read_text() if info.is_file() else "", re.MULTILINE)
-    if found is None:
+    free = available_memory(info, control)
+    if free is None:
         return Check("WARN", "memory", "cannot be read on this system", f"See that {MEMORY[0]:g} GB are free")
-    amounts = [int(found[1]) * 1024]
-    text = limit.read_text().strip() if limit.is_file() else ""
-    if text.isdecimal():
-        amounts.append(int(text))
-    return _amount("memory", min(amounts) / GB, MEMORY, "available:", "Close other programs, or use a larger machine")
+    return _amount("memory", free / GB, MEMORY, "available:", "Close other programs, or use a larger machine")
 
 
 def _amount(what: str, found: float, bounds: tuple[float, float], label: str, todo: str) -> Check:

@@ -33,6 +33,7 @@ from radgen_lib.core.rows import result_frame
 from radgen_lib.core.seeds import derive_seed, make_rng
 from radgen_lib.omics.btf.baselines import SINGLE, Baseline, fit_baseline
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
+from radgen_lib.omics.btf.fold_training import places
 from radgen_lib.omics.btf.folds import FoldFit, component_names
 from radgen_lib.omics.btf.gathering import conditions
 
@@ -157,8 +158,7 @@ def _fold(study: Study, fold: str, peers: Peers) -> pd.DataFrame:
 
 def _values(tensor: StoredTensor, fit: FoldFit, names: Sequence[str]) -> np.ndarray:
     """Scaled float64 values [n, genes of the fit, omics] of some patients of the tensor."""
-    rows = pd.Index(tensor.patients).get_indexer(pd.Index(names))
-    return np.asarray(fit.scaled(tensor, rows), dtype=float)
+    return np.asarray(fit.scaled(tensor, places(tensor.patients, names, "patient")), dtype=float)
 
 
 def _spread(train: np.ndarray) -> np.ndarray:

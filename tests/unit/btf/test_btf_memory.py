@@ -7,8 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from radgen_lib.core.machine import available_memory
 from radgen_lib.omics.btf.data import observe
-from radgen_lib.omics.btf.memory import GIB, available_memory, bytes_needed, check_memory
+from radgen_lib.omics.btf.memory import GIB, bytes_needed, check_memory
 from radgen_lib.omics.btf.model import Priors
 from radgen_lib.omics.btf.published import fit_published
 from radgen_lib.omics.btf.variational import fit_variational

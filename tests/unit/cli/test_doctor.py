@@ -132,11 +132,11 @@ def test_disk(
     [(8.0, None, "OK"), (8.0, "max", "OK"), (8.0, "2", "WARN"), (3.0, "16", "WARN"), (0.5, None, "FAIL")],
 )
 def test_memory(tmp_path: Path, available: float, limit: str | None, status: str) -> None:
-    info, group = tmp_path / "meminfo", tmp_path / "memory.max"
+    info, limited = tmp_path / "meminfo", tmp_path / "memory.max"
     info.write_text(f"MemTotal: 99 kB\nMemAvailable:   {int(available * 1024 * 1024)} kB\n")
     if limit is not None:
-        group.write_text(limit if limit == "max" else str(int(limit) * GB))
-    assert checks.check_memory(info, group).status == status
+        limited.write_text(limit if limit == "max" else str(int(limit) * GB))
+    assert checks.check_memory(info, tmp_path).status == status
 
 
 def test_memory_of_an_unknown_system(tmp_path: Path) -> None:
