@@ -37,4 +37,4 @@ def test_report_archive_holds_tables_and_figures(finished: Finished, tmp_path: P
 
 def test_a_lost_report_does_not_run_an_analysis(copied: Copier) -> None:
     workspace = copied(without=("results/tcga_brca_released/report",))
-    assert workspace.run(options=["-n"]).jobs == {"page": 1, "all": 1}
+    assert workspace.run(options=["-n"]).jobs == {"page": 1, "factor_page": 1, "all": 1}

@@ -75,7 +75,7 @@ def test_every_target_builds_at_every_preset(
 ) -> None:
     plan = plans[target, preset].result()
     assert plan.code == 0, plan.text
-    assert plan.jobs["fetch_source"] == 10 and plan.jobs["cohort_tables"] == 1 and plan.jobs["tables"] == 1
+    assert plan.jobs["fetch_source"] == 13 and plan.jobs["cohort_tables"] == 1 and plan.jobs["tables"] == 1
     assert plan.jobs["page"] == int(target in ("all", "tcga_brca_released"))
     trained = plan.jobs["train_generator"]
     assert trained == plan.jobs["sample_images"] == plan.jobs["sample_features"]
