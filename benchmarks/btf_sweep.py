@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common import Result, alternate, parser, pin, report
@@ -105,6 +113,30 @@ def mofa_path(values: np.ndarray, iterations: int) -> Callable[[], object]:
     return run
 
 
+def tensorbf_sweep(values: np.ndarray, sweeps: int = 8) -> tuple[float, str] | None:
+    """Median seconds of tensorBF's masked sweeps and its version with its BLAS; None where R does not have it."""
+    import numpy as np
+
+    if shutil.which("Rscript") is None:
+        return None
+    with tempfile.NamedTemporaryFile(suffix=".bin") as handle:
+        handle.write(np.asfortranarray(values).tobytes(order="F"))
+        handle.flush()
+        script = Path(__file__).with_name("tensorbf_sweep.R")
+        asked = ["Rscript", str(script), handle.name, *map(str, values.shape), str(COMPONENTS), str(sweeps)]
+        times, version = [], ""
+        with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            for line in process.stdout or ():
+                if (found := re.search(r"iter:\s+(\d+)", line)) and int(found[1]) <= sweeps + 1:
+                    times.append(time.perf_counter())
+                elif not times and not line.startswith("["):
+                    version = line.strip()
+                if len(times) == sweeps + 1:
+                    process.terminate()
+    taken = [after - before for before, after in pairwise(times[1:])]  # without the first one, which only begins
+    return (statistics.median(taken), version) if taken else None
+
+
 def measure(shape: tuple[int, int, int], *, quick: bool, device: str, threads: int) -> list[Result]:
     """Seconds of a sweep in double and single precision, and of an iteration of each peer."""
     values, sweeps, iterations, repeats = make_tensor(shape), 5, 2, 2 if quick else 5
@@ -124,7 +156,9 @@ def measure(shape: tuple[int, int, int], *, quick: bool, device: str, threads: i
         Result(name, size, own, "its two products with the data", "numpy", least, "s", f"float64; {note}"),
         Result(f"{name}, float32", size, own32, "its two products with the data", "numpy", least32, "s", note),
     ]
-    if shape == SIZES[0]:
+    if rerun := tensorbf_sweep(values):
+        found.append(Result(name, size, own, "R tensorBF, a sweep", rerun[1], rerun[0], "s", f"float64; {note}"))
+    elif shape == SIZES[0]:
         found.append(Result(name, size, own, "R tensorBF, a sweep", "1.0.2", TENSORBF_S, "s", f"not rerun; {note}"))
     for (peer, package, _), seconds in zip(peers, theirs, strict=True):
         found.append(Result(name, size, own, peer, metadata.version(package), seconds, "s", f"float64; {note}"))

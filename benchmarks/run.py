@@ -11,7 +11,10 @@ from pathlib import Path
 
 from benchmarks.common import COLUMNS, ROOT, TABLE
 
-ALL = ("training_step", "sampling", "memory", "dag", "btf_sweep", "dicom_volume", "cbioportal_tensor", "phantom_tables")
+ALL = (
+    "training_step", "sampling", "memory", "dag", "btf_sweep", "btf_paths", "btf_size", "dicom_volume",
+    "cbioportal_tensor", "phantom_tables",
+)  # fmt: skip
 INTRO = """\
 # Benchmarks
 

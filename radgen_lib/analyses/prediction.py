@@ -85,15 +85,10 @@ def _unusable(featured: dict[str, pd.DataFrame], tables: Tables, primary: str, c
 
 
 def _reasons(setting: Setting, cells: list[Cell], reason: str) -> list[Row]:
-    """One row per task (and extractor) that says why there is no number."""
+    """One row per task (and extractor) that says why there is no number; a key left empty means every value of it."""
     first = {cell.task: cell for cell in reversed(cells)}
-    return [
-        result_row(
-            **{**cell.keys(setting), "model": "", "design": "", "note": ""}, arm="synthetic",
-            generator=setting.protocol.primary, metric="auroc", reason=reason,
-        )
-        for cell in first.values()
-    ]  # fmt: skip
+    every = {"model": "", "design": "", "note": ""}
+    return [result_row(**{**cell.keys(setting), **every}, metric="auroc", reason=reason) for cell in first.values()]
 
 
 def _in_parallel(

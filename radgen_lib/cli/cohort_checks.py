@@ -22,7 +22,7 @@ PHASES, BYTES_A_VOXEL = 5, 3
 
 
 def check_cohort(config: Config, registry: Mapping[str, Source], name: str, mirror: Path | None) -> Iterator[Check]:
-    """Every check of a cohort: of the released files, or of images, molecular study, clinical table and disk."""
+    """Every check of a cohort: of the released files, or of images, molecular study, tables beside it and disk."""
     cohort = config.cohorts[name]
     if cohort.imaging is None:
         yield check_sources(config, registry, name, mirror)
@@ -112,6 +112,9 @@ def _served(config: Config, name: str, imaging: Imaging) -> Check:
 def _tables(
     config: Config, registry: Mapping[str, Source], name: str, cohort: Cohort, mirror: Path | None
 ) -> Iterator[Check]:
+    from radgen_lib.core.layout import Layout
+    from radgen_lib.core.source_layout import DUKE_TABLES
+
     what = f"omics of {name}"
     if cohort.omics is None:
         yield Check("OK", what, "none: images alone are read, no system runs")
@@ -122,21 +125,27 @@ def _tables(
     if cohort.omics is not None and cohort.omics.rest:
         yield _asked(config, name, cohort.omics.rest)
     own = cohort.omics is not None and cohort.omics.source == "folder"
-    if cohort.clinical and not own:
-        yield _clinical(config, registry, cohort, f"clinical table of {name}", mirror)
+    named = {"clinical": "" if own else cohort.clinical, "subgroups": cohort.subgroups}
+    for key, table in named.items():
+        if table:
+            yield _named_table(config, registry, name, key, table, mirror)
+    if cohort.phantom is None and Layout(config).has_duke_tables(name):
+        yield check_files(config, registry, DUKE_TABLES, f"Duke tables of {name}", mirror)
 
 
-def _clinical(config: Config, registry: Mapping[str, Source], cohort: Cohort, what: str, mirror: Path | None) -> Check:
-    """The table whose values go before the study's: a file, or an entry of the registry; read with the study alone."""
-    table = str(cohort.clinical)
-    if cohort.omics is None:
+def _named_table(
+    config: Config, registry: Mapping[str, Source], name: str, key: str, table: str, mirror: Path | None
+) -> Check:
+    """A table that the cohort's ``key`` names: a file, or an entry of the registry; read with the study alone."""
+    what = f"{'clinical table' if key == 'clinical' else key} of {name}"
+    if config.cohorts[name].omics is None:
         return Check("WARN", what, f"{table}: without a molecular study nothing reads it", "Add `omics`, or remove it")
     if table in registry:
         return check_files(config, registry, [table], what, mirror)
     if Path(table).is_file():
         return Check("OK", what, table)
     return Check(
-        "FAIL", what, f"{table}: no such file, nor such entry of the registry", "Correct `clinical` of the cohort"
+        "FAIL", what, f"{table}: no such file, nor such entry of the registry", f"Correct `{key}` of the cohort"
     )
 
 

@@ -10,6 +10,7 @@ from radgen_lib.core.errors import ConfigError
 
 SYSTEM_C = ("idc", "tcga_brca", "dynamic")
 DUKE = "duke_breast_cancer_mri"
+DUKE_TABLES = ("duke_clinical", "duke_boxes")
 PAPER_SERIES = "btf_features"
 
 
@@ -91,5 +92,4 @@ class SourceLayout:
         """Where those tables lie: a phantom's own, else the registry's."""
         if self.config.cohorts[cohort].phantom is not None:
             return {"folder": f"{self.config.downloads}/{cohort}/tables"}
-        names = ("duke_clinical", "duke_boxes")
-        return {name: f"{self.config.downloads}/{name}/{filenames[name]}" for name in names}
+        return {name: f"{self.config.downloads}/{name}/{filenames[name]}" for name in DUKE_TABLES}

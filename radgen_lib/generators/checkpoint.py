@@ -1,4 +1,4 @@
-"""Training state on disk: one safetensors file per checkpoint with its JSON facts and checksum inside; no pickle.
+"""Training state on disk: one sealed file per checkpoint (:mod:`radgen_lib.core.sealed`).
 
 A file is whole or absent (written beside, flushed, renamed), the last two are kept, and a file that is damaged or
 belongs to other training is left out with a logged reason.
@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from radgen_lib.core.atomic import atomic_path
+from radgen_lib.core.sealed import add_array, read_sealed, write_sealed
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 LOG = logging.getLogger("radgen")
@@ -29,11 +28,9 @@ def identity(network: torch.nn.Module, arrays: Iterable[np.ndarray], facts: Mapp
     """Digest of what makes two trainings the same: first weights of the network, training data, plain facts."""
     summary = hashlib.sha256(json.dumps(dict(facts), sort_keys=True, default=str).encode())
     for name, value in network.state_dict().items():
-        summary.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-        summary.update(_content(value.detach().cpu()))
+        add_array(summary, name, value)
     for array in arrays:
-        summary.update(f"{array.shape}{array.dtype}".encode())
-        summary.update(np.ascontiguousarray(array).data)
+        add_array(summary, "", array)
     return summary.hexdigest()
 
 
@@ -55,21 +52,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch
 def section(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """Tensors whose names start with ``prefix``, without it."""
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _content(tensor: torch.Tensor) -> memoryview:
-    """The bytes of a tensor of any type."""
-    import torch
-
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-def _checksum(tensors: Mapping[str, torch.Tensor], facts: str) -> str:
-    summary = hashlib.sha256(facts.encode())
-    for name in sorted(tensors):
-        summary.update(name.encode())
-        summary.update(_content(tensors[name]))
-    return summary.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -113,18 +95,8 @@ class Checkpoints:
         return None
 
     def _read(self, path: Path) -> Checkpoint:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as handle:
-                facts, checksum = handle.metadata()["facts"], handle.metadata()["sha256"]
-                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
-        except (SafetensorError, TypeError) as error:
-            raise ValueError(f"not a whole checkpoint: {error}") from error
-        if checksum != _checksum(tensors, facts):
-            raise ValueError("its checksum does not match its content")
-        known = json.loads(facts)
-        if known["digest"] != self._digest:
+        tensors, known = read_sealed(path, "pt")
+        if known.get("digest") != self._digest:
             raise ValueError("it belongs to other training")
         return Checkpoint(known["step"], tensors, known["facts"])
 
@@ -132,21 +104,13 @@ class Checkpoints:
         """Write a checkpoint and drop all but the last two; False (and a warning) when the disk does not take it."""
         if self._folder is None:
             return False
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        facts = json.dumps(
-            {"digest": self._digest, "step": checkpoint.step, "facts": checkpoint.facts},
-            allow_nan=False,
-        )
-        tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
+        known = {"digest": self._digest, "step": checkpoint.step, "facts": checkpoint.facts}
         path = self._folder / f"{self._digest[:16]}-{checkpoint.step:010d}.safetensors"
         try:
-            with atomic_path(path) as temporary:
-                save_file(tensors, temporary, {"facts": facts, "sha256": _checksum(tensors, facts)})
+            write_sealed(path, checkpoint.tensors, json.dumps(known, allow_nan=False), "pt")
             for old in self._own()[:-KEEP]:
                 old.unlink()
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             LOG.warning(
                 "%s: checkpoint not written (%s). Training goes on and its result does not change; free space or point "
                 "`resume` to a larger disk, or a stop will lose the work since the last checkpoint",

@@ -1,24 +1,23 @@
 """Fitted folds of a training job, kept in their resume folders until the job has written its outputs.
 
-A job trains several folds and writes all of them at its end. One file a fold (safetensors; facts, training figures and
-checksum as JSON inside; no pickle; whole or absent) lets a job that was killed in a later fold take up the earlier
-ones as they were. A file that is damaged, or of other training, is dropped with a logged reason.
+A job trains several folds and writes all of them at its end. One sealed file a fold (:mod:`radgen_lib.core.sealed`,
+facts and training figures inside) lets a job that was killed in a later fold take up the earlier ones as they were. A
+file that is damaged, or of other training, is dropped with a logged reason.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from radgen_lib.core.atomic import atomic_path
 from radgen_lib.core.errors import RadgenError
+from radgen_lib.core.sealed import read_sealed, write_sealed
 from radgen_lib.generators.store import FittedGenerator, FoldFacts, fold_arrays, fold_facts, rebuild_fold
 
 LOG = logging.getLogger("radgen")
@@ -72,36 +71,21 @@ class KeptFold:
         return None
 
     def _read(self, path: Path) -> tuple[FittedGenerator, list[Row]]:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="np") as handle:
-                text, checksum = handle.metadata()["facts"], handle.metadata()["sha256"]
-                arrays = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
-        except (SafetensorError, TypeError) as error:
-            raise ValueError(f"damaged: no whole file of a fitted fold: {error}") from error
-        if checksum != _checksum(arrays, text):
-            raise ValueError("damaged: its checksum does not match its content")
-        known = json.loads(text)
-        if known["digest"] != self.digest:
+        arrays, known = read_sealed(path)
+        if known.get("digest") != self.digest:
             raise ValueError("it is of other images, code, packages, device or settings")
         fitted = rebuild_fold(path, self.fold, FoldFacts.model_validate(known["fold"]), arrays)
         return replace(fitted, kept=path), known["rows"]
 
     def _keep(self, path: Path, fitted: FittedGenerator, rows: list[Row]) -> FittedGenerator:
         """Write the fold; a disk that does not take it costs a warning, never the training."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-
-        arrays = fold_arrays(self.fold, fitted)
         facts: dict[str, Any] = {
             "digest": self.digest, "fold": fold_facts(fitted, {}).model_dump(mode="json"), "rows": rows,
         }  # fmt: skip
         text = json.dumps(facts, default=_plain)  # a score may be NaN, which Python's JSON reads back
         try:
-            with atomic_path(path) as temporary:
-                save_file(arrays, temporary, {"facts": text, "sha256": _checksum(arrays, text)})
-        except (OSError, SafetensorError) as error:
+            write_sealed(path, fold_arrays(self.fold, fitted), text)
+        except OSError as error:
             LOG.warning(
                 "%s: fitted fold not kept (%s). Training goes on and its result does not change; free space or point "
                 "`resume` to a larger disk, or a stop will lose this fold",
@@ -127,11 +111,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"training figure {value!r}: is no number")
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], facts: str) -> str:
-    summary = hashlib.sha256(facts.encode())
-    for name in sorted(arrays):
-        summary.update(f"{name}{arrays[name].shape}{arrays[name].dtype}".encode())
-        summary.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return summary.hexdigest()

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PLACES = {"B.ABS1": "preprint abstract", "B.ABS2": "final abstract"}
-# A model that could not be evaluated is one row of the analysis, under the first of its metrics.
-_SIBLINGS = {"auprc_trapz": "auroc"}
+# What could not be evaluated is one row of the analysis, under the first of its metrics, and without the keys that do
+# not matter: of one model, or of all of them.
+_SIBLINGS = {"auroc": "auroc", "auprc_trapz": "auroc"}
+_EVERY = dict.fromkeys(("model", "arm", "generator"), "")
 
 
 def settings_rows(facts: RunFacts) -> list[dict[str, Any]]:
@@ -80,19 +82,20 @@ def _own_record(
     reasons = {p: line.cells[p]["reason"] if p in line.cells else f"{name} is not run under {p}" for p in order}
     for protocol in set(asked) - set(line.cells):
         reasons[protocol] = (
-            _said_of_sibling(asked[protocol], protocol, rows, facts) or "no such row came from the analysis"
+            _said_of_several(asked[protocol], protocol, rows, facts) or "no such row came from the analysis"
         )
     told = {**heading, "col": f"{name}: {next(iter(asked.values())).label.removeprefix('CPDM, ')}", "citation": ""}
     return name, record(line, told, reasons, Verdict("no published value"), facts, order)
 
 
-def _said_of_sibling(pick: Pick, protocol: str, rows: pd.DataFrame, facts: RunFacts) -> str:
-    """Why the analysis has no number, where it says so once, in the row of a sibling metric ("" where it does not)."""
+def _said_of_several(pick: Pick, protocol: str, rows: pd.DataFrame, facts: RunFacts) -> str:
+    """Why the analysis has no number, where it says so in one row for several cells ("" where it does not)."""
     metric = _SIBLINGS.get(pick.patterns.get("metric", ""))
     if metric is None:
         return ""
-    found = find(rows, Pick(pick.label, {**pick.patterns, "metric": metric}), protocol, facts)
-    return str(found["reason"]) if found is not None else ""
+    picks = (Pick(pick.label, {**pick.patterns, "metric": metric, **more}) for more in ({}, _EVERY))
+    found = (find(rows, one, protocol, facts) for one in picks)
+    return next((str(row["reason"]) for row in found if row is not None), "")
 
 
 def _absent(claim: Claim, protocol: str, place: int, rows: pd.DataFrame, facts: RunFacts) -> str:
@@ -108,7 +111,7 @@ def _absent(claim: Claim, protocol: str, place: int, rows: pd.DataFrame, facts: 
     generator = picks[place].patterns.get("generator", "")
     if generator in facts.system["generators"] and generator not in (facts.switch(protocol, "generators") or ()):
         return f"{label('generator', generator)} is not run under {protocol}"
-    if said := _said_of_sibling(picks[place], protocol, rows, facts):
+    if said := _said_of_several(picks[place], protocol, rows, facts):
         return said
     metric = picks[place].patterns.get("metric", "")
     return f"no row of {label('metric', metric)} came from the analysis"

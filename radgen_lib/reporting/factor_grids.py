@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ import pandas as pd
 from radgen_lib.reporting.factor_cells import Cell, Grid, result_cell
 from radgen_lib.reporting.factor_charts import SIGNIFICANT
 from radgen_lib.reporting.factor_figures import omic_label
-from radgen_lib.reporting.factor_names import metric_name, task_label
+from radgen_lib.reporting.factor_names import QUANTITIES, metric_name, task_label
 from radgen_lib.reporting.factor_tables import FactorResults, converged, design_of, named, quantity
 from radgen_lib.reporting.factor_words import percent, span
 from radgen_lib.reporting.view import number
 
 MOST_ROWS, MOST_GENES = 40, 8
 SHOWN = 8
+# Columns of the tables of fits, and the count that stands below a column's number where it is not 0.
+SHOWN_FACTS = ("n_train", "n_test", "rank", "r_hat_max", "ess_min", "converged", "stability_min", "genes")
+SHOWN_BELOW = {"n_train": "n_left_out", "converged": "unjudged"}
 SIGN = "The sign of a factor is arbitrary: an AUROC below 0.5 says as much as one above."
 
 
@@ -28,13 +32,11 @@ def fit_grids(results: FactorResults) -> list[Grid]:
     for fold in folds:
         groups.setdefault(design_of(fold), []).append(fold)
     omics = results.omics
-    columns = (
-        "Training n", "Test n", "Components", "Largest R-hat", "Fewest draws", "Converged",
-        "Stability between chains", "Genes",
-        *(omic_label(omic).capitalize() for omic in omics),
-    )  # fmt: skip
+    columns = (*(QUANTITIES[name].short for name in SHOWN_FACTS), *(omic_label(omic).capitalize() for omic in omics))
     text = (
-        "Medians over the fits of a line, smallest to largest below. Fewest draws: the smallest effective number. "
+        "Medians over the fits of a line, smallest to largest below. Left out: training patients without any value in "
+        "the genes of the fit. Fewest draws: the smallest effective number. "
+        "Unjudged: watched numbers without R-hat or effective draws. "
         "Stability between chains: the lowest |correlation| of a factor of one chain with all, 1 is best. "
         "Under each omic: the share of its variance that the components explain, and the noise SD, scaled tensor."
     )
@@ -49,11 +51,15 @@ def fit_grids(results: FactorResults) -> list[Grid]:
 
 def _fit_cells(results: FactorResults, folds: Sequence[str], omics: Sequence[str]) -> tuple[Cell, ...]:
     fits, method = results.fits, results.settings.method
-    names = ("n_train", "n_test", "rank", "r_hat_max", "ess_min")
-    cells = [_over([quantity(fits, fold, name) for fold in folds]) for name in names]
+    found = {name: _over([quantity(fits, fold, name) for fold in folds]) for name in SHOWN_FACTS}
     judged = [value for fold in folds if np.isfinite(value := converged(fits, fold, method))]
-    cells.append(Cell(f"{sum(judged):.0f} of {len(judged)}") if judged else Cell(reason="not judged"))
-    cells += [_over([quantity(fits, fold, name) for fold in folds]) for name in ("stability_min", "genes")]
+    found["converged"] = Cell(f"{sum(judged):.0f} of {len(judged)}") if judged else Cell(reason="not judged")
+    for name, fact in SHOWN_BELOW.items():
+        counts = [value for fold in folds if np.isfinite(value := quantity(fits, fold, fact))]
+        if any(counts):
+            more = f"{QUANTITIES[fact].short} {span(counts)}"
+            found[name] = replace(found[name], below=(*found[name].below, more))
+    cells = list(found.values())
     for omic in omics:
         shares = [quantity(fits, fold, "explained", omic) for fold in folds]
         noise = [quantity(fits, fold, "noise_sd", omic) for fold in folds]

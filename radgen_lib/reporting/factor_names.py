@@ -43,6 +43,22 @@ METRICS = {
     "nes": Metric("NES", "Normalised enrichment score", "0 is none"),
     "odds_ratio": Metric("odds ratio", "Odds ratio among the strongest genes", "1 is none"),
 }
+# What is stored of one fit: as the head of a column, and as F.FIT and a reader say it.
+QUANTITIES = {
+    "n_train": Metric("Training n", "Patients who were fitted", "patients"),
+    "n_left_out": Metric("left out", "Training patients without any value in the genes of the fit", "patients"),
+    "n_test": Metric("Test n", "Patients who are projected", "patients"),
+    "rank": Metric("Components", "Components kept", "components"),
+    "r_hat_max": Metric("Largest R-hat", "Largest R-hat", "1: chains agree"),
+    "ess_min": Metric("Fewest draws", "Smallest effective number of draws", "draws"),
+    "converged": Metric("Converged", "Every watched number passed its limits", "0 or 1"),
+    "unjudged": Metric("unjudged", "Watched numbers without R-hat or effective draws", "counted"),
+    "stability_min": Metric("Stability between chains", "Lowest |correlation| of a factor between chains", "0 to 1"),
+    "genes": Metric("Genes", "Genes chosen in training", "genes"),
+    "explained": Metric("explained", "Variance that the kept components explain together", "share, 0 to 1"),
+    "noise_sd": Metric("noise", "SD of the noise", "SD of the tensor that was fitted"),
+    "omics": Metric("Omics", "Omics that were fitted", "omics"),
+}
 
 
 def method_label(model: str) -> str:
@@ -75,3 +91,9 @@ def metric_name(metric: str) -> Metric:
     """Names of a measure; of one that nobody named, its own with spaces."""
     plain = metric.replace("_", " ")
     return METRICS.get(metric) or Metric(plain, plain, "")
+
+
+def quantity_note(quantity: str) -> str:
+    """What a quantity of a fit is, with its unit; of one that nobody named, its own name with spaces."""
+    known = QUANTITIES.get(quantity)
+    return f"{known.name} ({known.unit})" if known else quantity.replace("_", " ")

@@ -18,6 +18,7 @@ from radgen_lib.core.factor_layout import FACTOR_TABLES
 from radgen_lib.core.rows import RESULT_COLUMNS, result_frame, result_row
 from radgen_lib.omics.btf.diagnostics import MAX_R_HAT, MIN_ESS
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
+from radgen_lib.reporting.factor_names import quantity_note
 
 WHOLE = "full"
 ONE_FIT = "none: a property of one fit"
@@ -137,7 +138,9 @@ def converged(fits: pd.DataFrame, fold: str, method: str) -> float:
 
 
 def fit_rows(fits: pd.DataFrame, published: pd.DataFrame, settings: Factors) -> pd.DataFrame:
-    """Result rows of item F.FIT: design is the fold, task the omic, metric the quantity; n counts training patients.
+    """Result rows of item F.FIT: design is the fold, task the omic, metric the quantity (note: what that is, in words).
+
+    n counts training patients.
 
     What a method cannot say (chains of a variational fit, convergence of a published one) is a row with the reason.
     """
@@ -152,12 +155,14 @@ def fit_rows(fits: pd.DataFrame, published: pd.DataFrame, settings: Factors) -> 
             known = bool(np.isfinite(row["value"]))
             interval, reason = (ONE_FIT, "") if known else ("", _no_diagnostic(settings))
             told = result_row(
-                **keys, metric=row["quantity"], value=row["value"], n=int(n), interval=interval, reason=reason
-            )
+                **keys, metric=row["quantity"], value=row["value"], n=int(n), interval=interval, reason=reason,
+                note=quantity_note(row["quantity"]),
+            )  # fmt: skip
             rows.append(told)
     keys = {"item": "F.FIT", "protocol": "as_published", "model": "tensorbf", "design": "all"}
     reason = "one chain, of which the last draw is the result: there is nothing to compare"
-    rows.append(result_row(**keys, metric="r_hat_max", n=int(quantity(published, "all", "n_train")), reason=reason))
+    n = quantity(published, "all", "n_train")
+    rows.append(result_row(**keys, metric="r_hat_max", n=int(n), reason=reason, note=quantity_note("r_hat_max")))
     return result_frame(rows)
 
 

@@ -21,6 +21,7 @@ PUBLISHED_DESIGNS, RIGOROUS_DESIGNS = ("published_split", "published_folds"), ("
 # Arms that are made with a protocol's primary generator alone, as first or second part of a difference too.
 PRIMARY_ARMS = ("both", "shuffled", "clinical+synthetic")
 WEIGHTS = "weights not present"
+OWN_LINES = "every model has lines of its own"
 # In this order a lack is looked for: the arm says more than the metric that only this arm has.
 _PARTS = ("arm", "model", "generator", "metric", "task", "extractor", "condition")
 
@@ -64,7 +65,9 @@ def missing_reason(item: str, keys: dict[str, str], protocol: str, facts: RunFac
     rules = (*_condition_rules(item, keys, protocol, facts), *_task_rules(item, keys, protocol, facts, told))
     said = next((reason for holds, reason in rules if holds), "")
     said = said or _said_by_analysis(keys, protocol, told.reasons) or told.lacks(keys, protocol)
-    return said or "no result came from the analysis"
+    # A line for every model holds a reason of another protocol; where this one has numbers, they stand model by model.
+    own_lines = item == "B.TB" and not keys["model"] and told.has(protocol, "extractor", keys["extractor"])
+    return said or (OWN_LINES if own_lines else "no result came from the analysis")
 
 
 Rules = tuple[tuple[bool, str], ...]
@@ -88,7 +91,7 @@ def _task_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts,
     absent = design not in (facts.switch(protocol, "designs") or ())
     not_here = generator in facts.generators and generator not in (facts.switch(protocol, "generators") or ())
     # Control arms (untrained, noise) are drawn for a protocol without being among its generators.
-    not_here = not_here and not told.has(protocol, "generator", generator)
+    not_here = not_here and keys["arm"] != generator and not told.has(protocol, "generator", generator)
     return (
         (keys["metric"] == "subgroup clusters", "a picture without a number: the figure of subgroups in feature space"),
         *(

@@ -75,12 +75,14 @@ def test_every_target_builds_at_every_preset(
 ) -> None:
     plan = plans[target, preset].result()
     assert plan.code == 0, plan.text
-    assert plan.jobs["fetch_source"] == 13 and plan.jobs["cohort_tables"] == 1 and plan.jobs["tables"] == 1
-    assert plan.jobs["page"] == int(target in ("all", "tcga_brca_released"))
+    page = target in ("all", "tcga_brca_released")  # the page of the factors tests the gene sets that are fetched for it
+    assert plan.jobs["fetch_source"] == 12 + page and plan.jobs["cohort_tables"] == 1 and plan.jobs["tables"] == 1
+    assert plan.jobs["page"] == int(page)
     trained = plan.jobs["train_generator"]
     assert trained == plan.jobs["sample_images"] == plan.jobs["sample_features"]
-    # as published 2 x 2, rigorous 7 or 8 generators, each in one job; at paper sizes one job per fold.
-    expected = {"mini": 4 + 7, "demo": 4 + 8, "paper": 4 * 16 + 8 * (7 * 5 + 2 + 1)}
+    # as published 2 x 2, rigorous 7 or 8 generators on genes and 1 or 3 on factors, each in one job; at paper sizes one
+    # job per fold.
+    expected = {"mini": 4 + 7 + 1, "demo": 4 + 8 + 1, "paper": 4 * 16 + (8 + 3) * (7 * 5 + 2 + 1)}
     assert trained == expected[preset]
 
 
@@ -127,7 +129,7 @@ def test_a_mixture_of_protocols_runs_beside_the_others(empty: Workspace, tmp_pat
     assert plan.code == 0, plan.text
     assert f"{RESULTS}/cpdm/published_by_patient/rows/leakage.parquet" in plan.text
     assert f"{RESULTS}/cpdm/published_by_patient/genes15/vae/all/weights.safetensors" in plan.text
-    assert plan.jobs["train_generator"] == 4 + 7 + 2 and plan.jobs["fidelity"] == 3
+    assert plan.jobs["train_generator"] == 4 + 7 + 1 + 2 and plan.jobs["fidelity"] == 3
 
 
 def test_a_generator_of_ones_own_is_trained_and_sampled(finished: Finished, tmp_path: Path) -> None:

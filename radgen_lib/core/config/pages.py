@@ -33,6 +33,13 @@ def _dump(value: Any) -> Any:
     return value
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a value that stands in two places twice, not as an anchor and its alias."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def _scalar(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True).strip()
     return text.removesuffix("...").strip()
@@ -56,7 +63,8 @@ def _yaml_lines(block: BaseModel, depth: int, seen: set[str]) -> Iterator[str]:
                 yield from _yaml_lines(item, depth + 2, seen)
         elif isinstance(value, dict) and name == "presets":
             yield f"{pad}{key}:"
-            text = yaml.safe_dump(_dump(value), sort_keys=False, default_flow_style=None, width=116, allow_unicode=True)
+            options = {"sort_keys": False, "default_flow_style": None, "width": 116, "allow_unicode": True}
+            text = yaml.dump(_dump(value), Dumper=_Plain, **options)
             yield from (f"{pad}  {line}" for line in text.splitlines())
         else:
             yield f"{pad}{key}: {_scalar(_dump(value))}"

@@ -98,7 +98,10 @@ class BreastFrame:
 
 
 def outline_radius(body: Body, side: int | np.ndarray, along: np.ndarray, rise: np.ndarray) -> np.ndarray:
-    """Radius of the outline, mm, at ``along`` (0 base, 1 nipple) towards ``rise`` (-1 foot .. 1 head)."""
+    """Radius of the outline, mm, at ``along`` (0 base, 1 nipple) towards ``rise`` (-1 foot .. 1 head).
+
+    Towards the foot the base is drawn in by ``fold``: the breast hangs over it and is widest up to half way forward.
+    """
     roundness, shoulder = np.asarray(body.roundness)[side], np.asarray(body.shoulder)[side]
     taper = (1 - np.clip(along, 0, 1) ** roundness) ** (1 / shoulder)
     left_over = np.clip(1 - along, 0, 1.6) ** 2

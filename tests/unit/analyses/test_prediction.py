@@ -107,6 +107,7 @@ def test_encoder_without_weights_is_one_reason_per_task(rows: pd.DataFrame) -> N
     found = rows[rows["extractor"] == "vgg16"]
     assert sorted(found["task"]) == ["er", "mut_TP53", "subgroup"]
     assert (found["reason"] == "weights not present: file vgg16.safetensors").all()
+    assert (found[["model", "arm", "generator", "design"]] == "").all(axis=None), "it holds for all of them"
 
 
 def test_circular_label_is_stamped(rows: pd.DataFrame) -> None:

@@ -95,14 +95,15 @@ class TestAgreementWithTensorBF:
     def test_reconstruction(self, case):
         values, truth, peer, draws, _ = case
         overall, missing = correlations(mean_fit(draws), truth, np.isnan(values))
+        runs = pd.read_csv(REFERENCE / "tensorbf_seeds.csv")
         assert overall >= 0.985
-        assert missing >= 0.955
+        assert missing >= runs["missing"].mean() - runs["missing"].std()
         assert correlations(mean_fit(draws), peer, np.isnan(values))[0] >= 0.985
 
     def test_missing_fibres_as_well_as_with_known_loadings(self, case):
         """The posterior mean under the planted w, u and tau is as good as can be expected: 0.964 on these fibres.
 
-        tensorBF's 0.971 is above it, by the luck of twelve fibres; no sampler of the model is due more than this.
+        tensorBF's recorded 0.971 is above it, by the luck of twelve fibres: its other runs have 0.955 to 0.970.
         """
         values, truth, _, draws, (x, w, u) = case
         missing, tau = np.isnan(values), 1 / np.nanvar(values - truth)

@@ -137,6 +137,20 @@ def test_reconstruction_agrees_with_tensorbf(fit: PublishedFit, planted: dict[st
     assert agreement("tensorbf", missing) >= 0.99
 
 
+def test_runs_scatter_as_those_of_tensorbf(planted: dict[str, np.ndarray]) -> None:
+    """Correlation on the missing fibres, components and noise of six seeds against ten of the R package."""
+    runs = pd.read_csv(REFERENCE / "tensorbf_seeds.csv").query("noise_prior == 'none'")
+    missing, found, tau = np.isnan(planted["y"]), [], []
+    for seed in range(6):
+        fit = fit_published(planted["y"], 12, burn_in=600, draws=50, thin=10, seed=seed, noise=None)
+        assert len(fit.kept) == 4 == runs["rank"].unique().item()
+        found.append(np.corrcoef(fit.reconstruction()[missing], planted["signal"][missing])[0, 1])
+        tau.append(fit.draws.tau.mean())
+    error = runs["missing"].std() * (1 / len(found) + 1 / len(runs)) ** 0.5
+    assert np.mean(found) == pytest.approx(runs["missing"].mean(), abs=3 * error)
+    assert np.mean(tau) == pytest.approx(runs["tau"].mean(), rel=0.005)
+
+
 def test_last_draw_has_the_planted_components(fit: PublishedFit, planted: dict[str, np.ndarray]) -> None:
     assert len(fit.kept) == 4 and fit.trace["rank"].iloc[-1] == 4
     assert match(fit.x, pd.read_csv(REFERENCE / "planted_X.csv").to_numpy()).min() > 0.95

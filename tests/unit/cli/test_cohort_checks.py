@@ -35,12 +35,23 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Hospital:
     return write_hospital(tmp_path_factory.mktemp("clinic"), SPEC.model_copy(update={"patients": 4, "omics_only": 4}))
 
 
+@pytest.fixture(autouse=True)
+def address(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """No test asks the network: every address answers, or what is said instead."""
+
+    def answer(said: str) -> None:
+        monkeypatch.setattr("radgen_lib.sources.status.check_address", lambda source: said)
+
+    answer("yes")
+    return answer
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Rows:
     """Rows of doctor on cohort ``mine``, its blocks and the rest of the configuration given."""
 
     def asked(imaging: dict[str, Any], omics: dict[str, Any] | None = None, **changes: Any) -> list[Check]:
-        rest = {key: changes.pop(key) for key in ("clinical", "phantom") if key in changes}
+        rest = {key: changes.pop(key) for key in ("clinical", "phantom", "subgroups") if key in changes}
         mine = {"kind": "ingested", "imaging": imaging, "omics": omics, **rest}
         places = {key: f"{tmp_path}/{key}" for key in ("results", "downloads", "resume")}
         config: Config = resolve({**places, "cohorts": {"mine": mine}, **changes})
@@ -151,6 +162,47 @@ def test_a_clinical_table_that_is_a_file(rows: Rows, tmp_path: Path) -> None:
     assert missing.status == "FAIL" and "no such file, nor such entry" in missing.found
     place.write_text("PATIENT_ID\n")
     assert only(rows(*block, offline=True, clinical=str(place)), "clinical table", "OK").found == str(place)
+
+
+def test_the_table_of_subgroups(rows: Rows, hospital: Hospital, tmp_path: Path) -> None:
+    series, place = {"source": "idc", "collection": "tcga_brca", "series": "all"}, tmp_path / "subgroups.csv"
+    study = {"study": "brca_tcga_pan_can_atlas_2018"}
+    assert only(rows(series, study, subgroups="subgroups"), "subgroups", "OK").found.endswith("not here, all reachable")
+    away = only(rows(series, study, subgroups="subgroups", offline=True), "subgroups")
+    assert away[0:3:2] == ("FAIL", "1 of 1 files not here, offline: true")
+    missing = only(rows(series, study, subgroups=str(place)), "subgroups", "FAIL")
+    assert missing.found == f"{place}: no such file, nor such entry of the registry"
+    assert missing.todo == "Correct `subgroups` of the cohort"
+    place.touch()
+    assert only(rows(series, study, subgroups=str(place)), "subgroups", "OK").found == str(place)
+    # Of a folder of one's own too, whose clinical table has a row of its own.
+    mine = rows(*own(hospital, pseudonyms=False), subgroups="elsewhere.csv")
+    assert only(mine, "subgroups").status == "FAIL" and only(mine, "clinical table").status == "OK"
+    assert "nothing reads it" in only(rows(series, None, subgroups=str(place)), "subgroups", "WARN").found
+    assert not [row for row in rows(series, study) if row.what.startswith("subgroups")]
+
+
+def test_the_tables_of_the_duke_collection(
+    rows: Rows, tmp_path: Path, address: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(monkeypatch, 2000)
+    series = {"source": "idc", "collection": "duke_breast_cancer_mri"}
+    assert only(rows(series), "Duke tables", "OK").found == "2 of 2 files not here, all reachable"
+    assert only(rows(series, offline=True), "Duke tables")[0:3:2] == ("FAIL", "2 of 2 files not here, offline: true")
+    address("no: HTTP 404")
+    assert "2 not reachable (no: HTTP 404)" in only(rows(series), "Duke tables", "FAIL").found
+    source = load_registry()["duke_boxes"]
+    place = tmp_path / "downloads" / source.name / source.filename
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"another workbook")
+    wrong = only(rows(series), "Duke tables", "FAIL")
+    assert wrong.found.startswith("Annotation_Boxes.xlsx in downloads: no") and "Remove the wrong file" in wrong.todo
+    config = resolve({"cohorts": {"mine": {"kind": "ingested", "imaging": series}}})
+    lacking = [*check_cohort(config, {}, "mine", None)]
+    assert only(lacking, "Duke tables").found == "not in the registry: duke_clinical, duke_boxes"
+    others = rows({"source": "idc", "collection": "tcga_brca", "series": "all"})
+    digital = rows({"source": "phantom"}, {"source": "phantom"}, phantom={"patients": 4})
+    assert not [row for row in (*others, *digital) if row.what.startswith("Duke")], "a phantom brings its own"
 
 
 def test_a_folder_that_is_whole(rows: Rows, hospital: Hospital) -> None:

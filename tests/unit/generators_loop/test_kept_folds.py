@@ -18,7 +18,7 @@ from pydantic import Field
 
 from radgen_lib.core.atomic import write_csv
 from radgen_lib.core.provenance import Card
-from radgen_lib.generators import resume
+from radgen_lib.core.sealed import read_sealed, write_sealed
 from radgen_lib.generators.base import FitContext, Generator, Options, State, TrainingData
 from radgen_lib.generators.common import build_seeded, load_module, to_state
 from radgen_lib.generators.loop import LoopOptions, train
@@ -225,17 +225,16 @@ def nameless(path: Path) -> None:
 
 def other_arrays(path: Path) -> None:
     """A whole file of the right digest whose arrays do not fit the class."""
-    from safetensors import safe_open
-    from safetensors.numpy import load_file, save_file
-
-    with safe_open(path, framework="np") as handle:
-        text = handle.metadata()["facts"]
-    arrays = load_file(path)
+    arrays, facts = read_sealed(path)
     arrays.pop(next(name for name in arrays if name.startswith("r0f0/generator/")))
-    save_file(arrays, path, {"facts": text, "sha256": resume._checksum(arrays, text)})
+    write_sealed(path, arrays, json.dumps(facts))
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, empty, nameless, other_arrays])
+def other_kind(path: Path) -> None:
+    write_sealed(path, {"a": np.zeros(2)}, json.dumps({"kind": "something else"}))
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, empty, nameless, other_arrays, other_kind])
 @pytest.mark.parametrize("recipe", [RECIPE, LOOP], ids=["plain", "loop"])
 def test_a_damaged_file_is_said_and_its_fold_is_fitted_again(tables, tmp_path, monkeypatch, caplog, damage, recipe):
     job(tables, tmp_path / "whole", None, recipe)
@@ -330,16 +329,13 @@ def test_a_full_disk_costs_a_warning_and_nothing_else(tables, tmp_path, monkeypa
 
 
 def test_figures_come_back_as_they_were_and_nothing_is_pickled(tables, tmp_path):
-    from safetensors import safe_open
-
     _, first = train_folds(RECIPE, FOLDS, **tables, context=FitContext(seed=7, resume=tmp_path))
     _, again = train_folds(RECIPE, FOLDS, **tables, context=FitContext(seed=7, resume=tmp_path))
     assert len(Counting.fits) == 3
     pd.testing.assert_frame_equal(again, first, check_exact=True)
     assert list(first.columns) == ["fold", "step", "loss", "score", "late"]
-    with safe_open(next(tmp_path.glob("r0f1-*/kept.safetensors")), framework="np") as handle:
-        assert "r0f1/generator/mean" in handle.keys()  # noqa: SIM118
-        facts = json.loads(handle.metadata()["facts"])
+    arrays, facts = read_sealed(next(tmp_path.glob("r0f1-*/kept.safetensors")))
+    assert "r0f1/generator/mean" in arrays
     assert [row["step"] for row in facts["rows"]] == [1, 2, 3]
 
 

@@ -52,7 +52,7 @@ def test_job_overhead_is_measured_on_script_jobs():
 
 
 @pytest.mark.scale
-@pytest.mark.parametrize("name", ["training_step", "memory", "sampling", "dag"])
+@pytest.mark.parametrize("name", ["training_step", "memory", "sampling", "dag", "btf_sweep", "btf_paths", "btf_size"])
 def test_every_benchmark_runs(name, tmp_path):
     out = tmp_path / "benchmarks.csv"
     command = [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--out", str(out)]

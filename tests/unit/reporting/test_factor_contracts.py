@@ -190,6 +190,9 @@ def test_workflow_script_makes_every_output_from_what_the_rules_write(
     assert len(table) == len(ENDPOINTS) * rank and (table["reason"][table["value"] == ""] != "").all()
     facts = pd.read_csv(tmp_path / "tables" / "F.FIT.csv", keep_default_na=False)
     assert {"rank", "n_train", "explained", "noise_sd", "r_hat_max"} <= set(facts["metric"])
+    said = facts.set_index("metric")["note"]
+    assert (said != "").all(), "every number is told in words too"
+    assert said["n_left_out"] == "Training patients without any value in the genes of the fit (patients)"
     assert facts.loc[(facts["metric"] == "rank") & (facts["protocol"] == "rigorous"), "value"].astype(
         float
     ).tolist() == [rank]
@@ -213,6 +216,18 @@ def test_every_measure_and_endpoint_of_the_analyses_has_a_name() -> None:
     assert measures | set(METRICS.values()) <= set(names.METRICS)
     assert set(ENDPOINTS) <= set(names.TASKS) and set(SHOWN) <= set(names.METRICS)
     assert names.metric_name("new_measure") == names.Metric("new measure", "new measure", "")
+
+
+def test_every_stored_quantity_of_a_fit_has_a_name_and_is_documented(files: dict[str, Path]) -> None:
+    stored = {name for table in ("fits", "published") for name in pd.read_parquet(files[table])["quantity"]}
+    assert {"unjudged", "n_left_out", "omics"} <= stored
+    assert stored == set(names.QUANTITIES), "no more and no less than the analyses write"
+    page = (ROOT / "docs/reference/tables.md").read_text()
+    part = page[page.index("**F.FIT**") : page.index("**F.CMP**")]
+    for name, told in names.QUANTITIES.items():
+        assert f"`{name}`" in part, name
+        assert told.short and told.unit and "_" not in f"{told.short}{told.name}{told.unit}"
+    assert names.quantity_note("new_one") == "new one"
 
 
 def test_rule_gives_the_script_what_it_reads() -> None:

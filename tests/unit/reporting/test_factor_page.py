@@ -274,6 +274,14 @@ def test_fit_rows_hold_every_number_or_why_there_is_none(results: FactorResults)
     assert "one chain: nothing to compare" in set(one["reason"])
 
 
+def test_left_out_and_unjudged_stand_on_the_page_where_there_are_any(results: FactorResults) -> None:
+    assert not re.search(r"left out \d|unjudged \d", page_of(results))
+    more = [("full", "", "n_left_out", 3.0), ("r0f1", "", "n_left_out", 0.0), ("full", "", "unjudged", 2.0)]
+    told = replace(results, fits=pd.concat([results.fits, pd.DataFrame(more, columns=results.fits.columns)]))
+    page = page_of(told)
+    assert "left out 3" in page and "unjudged 2" in page and "left out 0" not in page
+
+
 def test_coverage_goes_into_the_comparison(results: FactorResults) -> None:
     broken = pd.concat([covered(), covered().head(1).assign(level=0.8, covered=np.nan, n_entries=0)])
     rows = coverage_rows(broken, "btf_gibbs")

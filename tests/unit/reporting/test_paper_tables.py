@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from radgen_lib.analyses.prediction import prediction_rows
+from radgen_lib.analyses.runs import Run
+from radgen_lib.core.config.cpdm import Cpdm
 from radgen_lib.core.errors import DataError
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.reporting import tables as paper
 from radgen_lib.reporting.claims import CLAIMS
 from radgen_lib.reporting.expected import required
 from radgen_lib.reporting.facts import ReportFacts
-from radgen_lib.reporting.gaps import NO_IMAGES, NOT_BUILT, Evidence, missing_reason
+from radgen_lib.reporting.gaps import NO_IMAGES, NOT_BUILT, OWN_LINES, Evidence, missing_reason
 from radgen_lib.reporting.gather import cohort_rows
 from radgen_lib.reporting.published import published_values
 from radgen_lib.reporting.records import GROUP
@@ -155,6 +158,51 @@ def test_what_the_analysis_said_of_auroc_holds_for_auprc(rows: pd.DataFrame, fac
     auprc = paper.build_tables(rows[~(subgroup & (rows["metric"] == "auprc_trapz"))], facts)["B.ABS2"]
     lines = auprc[auprc["row"] == "ER+/HER2+ AUPRC"]
     assert lines["as_published_reason"].iloc[0] == "no row of AUPRC (trapezoid) came from the analysis"
+
+
+def without_features(facts: ReportFacts, protocol: str) -> pd.DataFrame:
+    """What the prediction writes for ``protocol`` where the extractor of its images failed."""
+    system = Cpdm.model_validate(facts.system)
+    index = pd.DataFrame(columns=["row", "fold", "kind", "patient", "condition_patient", "draw", "seed"])
+    status = pd.DataFrame([("radiomics", "failed", "no mask")], columns=["extractor", "status", "reason"])
+    run = Run("genes15", system.protocols[protocol].primary, np.empty((0, 1, 1)), index, index[["row"]], status)
+    rows, _ = prediction_rows(
+        None, [run], name=protocol, protocol=system.protocols[protocol], prediction=system.prediction, seed=1
+    )
+    assert (rows["model"] == "").all() and len(rows)
+    return rows.assign(source="x.csv")
+
+
+@pytest.mark.parametrize("lacking", [("as_published",), ("rigorous",), ("as_published", "rigorous")])
+def test_one_reason_for_every_model_is_shown_in_each_of_its_cells(
+    rows: pd.DataFrame, facts: ReportFacts, lacking: tuple[str, ...]
+) -> None:
+    """What no model could be evaluated on is one row of the analysis for an endpoint, without model."""
+    kept = rows[(rows["item"] != "B.TB") | ~rows["protocol"].isin(lacking)]
+    given = [kept, *(without_features(facts, protocol) for protocol in lacking)]
+    tables = paper.build_tables(pd.concat(given, ignore_index=True), facts)
+    for protocol in lacking:
+        for item in ("B.ABS1", "B.ABS2", "S.SIDE"):
+            lines = tables[item][tables[item]["row"].str.contains("AUROC|AUPRC")]
+            if protocol == "as_published":
+                lines = lines[~lines["col"].str.startswith("EDM")]  # not run under it
+            assert len(lines) and set(lines[f"{protocol}_reason"]) == {"failed: no mask"}, item
+        cells = tables["B.TB"]
+        cells = cells[(cells["extractor"] == "radiomics") & (cells["condition"] == "genes15")]
+        cells = cells[cells["task"].isin(facts.system["prediction"]["tasks"])]
+        cells = cells[cells["model"].isin(["", *facts.system["prediction"]["classifiers"]])]
+        other = {"as_published": "edm", "rigorous": "cpdm"}[protocol]
+        if len(lacking) == 1:
+            cells = cells[cells["generator"] != other]  # has a reason of its own
+        assert {"auroc", "f1"} < set(cells["metric"])
+        if len(lacking) == 1:
+            assert {"synthetic", "condition", "untrained"} <= set(cells["arm"])
+        assert set(cells[f"{protocol}_reason"]) == {"failed: no mask"}
+    there = "rigorous" if lacking == ("as_published",) else "as_published"
+    if there not in lacking:
+        every = tables["B.TB"][(tables["B.TB"]["model"] == "") & (tables["B.TB"]["extractor"] == "radiomics")]
+        assert OWN_LINES in set(every[f"{there}_reason"])
+    assert not tables["B.TB"]["reason"].str.contains("no result came").any()
 
 
 def test_other_readings_stand_below_the_judged_one(built: dict[str, pd.DataFrame]) -> None:
