@@ -75,7 +75,10 @@ def test_every_target_builds_at_every_preset(
 ) -> None:
     plan = plans[target, preset].result()
     assert plan.code == 0, plan.text
-    page = target in ("all", "tcga_brca_released")  # the page of the factors tests the gene sets that are fetched for it
+    page = target in (
+        "all",
+        "tcga_brca_released",
+    )  # the page of the factors tests the gene sets that are fetched for it
     assert plan.jobs["fetch_source"] == 12 + page and plan.jobs["cohort_tables"] == 1 and plan.jobs["tables"] == 1
     assert plan.jobs["page"] == int(page)
     trained = plan.jobs["train_generator"]
