@@ -49,7 +49,7 @@ wildcard_constraints:
 
 # Parsing the library takes a second of every call (of every job on a cluster, not of local ones): only what a job in
 # the plan runs is read, and what was read is kept for the next call by the bytes of its files.
-CODE_READ = Path(".snakemake/radgen-code.json")
+CODE_READ = Path(".snakemake/radgen-code.json").resolve()
 recall_sources(CODE_READ)
 atexit.register(keep_sources, CODE_READ)
 

@@ -33,7 +33,7 @@ rule train_generator:
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         seed=CONFIG.seed,
-        folds=lambda w: LAYOUT.folds(w.cohort, w.protocol, w.chunk),
+        folds=lambda w: LAYOUT.jobs(w.cohort, w.protocol, w.generator)[w.chunk],
         class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
         options=lambda w: generator_options(CONFIG, w.protocol, w.generator),
         scaling=lambda w: CPDM["protocols"][w.protocol]["condition_scaling"],
@@ -69,9 +69,9 @@ rule sample_images:
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         seed=CONFIG.seed,
-        folds=lambda w: LAYOUT.folds(w.cohort, w.protocol, w.chunk),
+        folds=lambda w: LAYOUT.jobs(w.cohort, w.protocol, w.generator)[w.chunk],
         synthetic_folds=lambda w: LAYOUT.drawn_folds(
-            w.cohort, w.protocol, w.condition, w.chunk
+            w.cohort, w.protocol, w.condition, w.generator, w.chunk
         ),
         sampling=CPDM["sampling"],
         primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,

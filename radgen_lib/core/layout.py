@@ -51,19 +51,21 @@ class Layout(SourceLayout):
     def runs(self, cohort: str, protocol: str) -> list[Run]:
         """All training jobs of a protocol, in a fixed order; the 17 published factors exist in released files only."""
         block = self.config.cpdm.protocols[protocol]
-        jobs = chunks(protocol_folds(self.config, cohort, protocol), self.config.cpdm.folds_per_job)
+        jobs = {generator: self.jobs(cohort, protocol, generator) for generator in block.generators}
         return [
             Run(condition, generator, chunk, tuple(folds))
             for condition in block.conditions
             if condition != "factors17" or self.is_released(cohort)
             for generator in block.generators
             if condition != "factors" or generator in block.on_factors
-            for chunk, folds in jobs.items()
+            for chunk, folds in jobs[generator].items()
         ]
 
-    def folds(self, cohort: str, protocol: str, chunk: str) -> list[str]:
-        """Folds of one training job."""
-        return chunks(protocol_folds(self.config, cohort, protocol), self.config.cpdm.folds_per_job)[chunk]
+    def jobs(self, cohort: str, protocol: str, generator: str) -> dict[str, list[str]]:
+        """Name of every training job of a generator -> its folds."""
+        block = self.config.cpdm
+        size = block.generators[generator].folds_per_job or block.folds_per_job
+        return chunks(protocol_folds(self.config, cohort, protocol), size)
 
     def run_files(self, cohort: str, protocol: str, name: str) -> list[str]:
         """File ``name`` of every training job of a protocol, in the order of :meth:`runs`."""
@@ -123,11 +125,12 @@ class Layout(SourceLayout):
         """The page that shows how the data of an ingested cohort was read."""
         return f"{self.config.results}/{cohort}/report/data.html"
 
-    def drawn_folds(self, cohort: str, protocol: str, condition: str, chunk: str) -> list[str]:
+    def drawn_folds(self, cohort: str, protocol: str, condition: str, generator: str, chunk: str) -> list[str]:
         """Folds of a job whose generators draw patients without MRI; the 17 factors have none (image metrics only)."""
         if condition == "factors17":
             return []
-        return synthetic_folds(self.folds(cohort, protocol, chunk), self.config.cpdm.sampling.synthetic_repeats)
+        folds = self.jobs(cohort, protocol, generator)[chunk]
+        return synthetic_folds(folds, self.config.cpdm.sampling.synthetic_repeats)
 
     def generator_digest(self, generator: str, stage: str) -> str:
         """Digest of the code behind one generator in one stage (``training``, ``sampling``), imports included."""

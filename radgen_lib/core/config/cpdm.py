@@ -17,6 +17,7 @@ Classifier = Literal["xgboost", "logistic", "lasso", "random_forest", "svm"]
 Extractor = Literal["radiomics", "vgg16", "resnet50", "inception", "radimagenet"]
 Design = Literal["published_split", "published_folds", "grouped", "site", "full"]
 Condition = Literal["genes15", "factors17", "factors"]
+FoldsPerJob = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class GeneratorBlock(Block):
@@ -26,6 +27,9 @@ class GeneratorBlock(Block):
         str, Field(alias="class", pattern=r"^[\w.]+:\w+$", description="package.module:ClassName")
     ] = "radgen_lib.generators.baselines:MeanImage"
     options: Annotated[dict[str, Any], Field(description="Checked by the class")] = {}
+    folds_per_job: Annotated[
+        FoldsPerJob | None, Field(description="Folds that one job of it takes; null: as `cpdm.folds_per_job`")
+    ] = None
 
 
 class Protocol(Block):
@@ -104,7 +108,9 @@ RIGOROUS = Protocol(
 
 
 def _generator(name: str, **options: Any) -> GeneratorBlock:
-    return GeneratorBlock.model_validate({"class": f"radgen_lib.generators.{name}", "options": options})
+    """A block; what is not trained takes seconds a fold, less than the start of a job of its own."""
+    quick = {"folds_per_job": "all"} if name.startswith("baselines:") else {}
+    return GeneratorBlock.model_validate({"class": f"radgen_lib.generators.{name}", "options": options, **quick})
 
 
 GENERATORS = {
@@ -189,9 +195,7 @@ class Cpdm(Block):
     genes: Annotated[
         list[str], Field(min_length=1, description="Condition `genes15`; columns of the expression table")
     ] = list(GENES)
-    folds_per_job: Annotated[
-        Annotated[int, Field(ge=1)] | Literal["all"], Field(description="Folds that one training job takes, or `all`")
-    ] = 1
+    folds_per_job: Annotated[FoldsPerJob, Field(description="Folds that one training job takes, or `all`")] = 1
     encoders: Annotated[list[Extractor], Field(description="Feature spaces beside radiomics that are tried")] = [
         "vgg16", "resnet50", "inception", "radimagenet",
     ]  # fmt: skip

@@ -95,7 +95,7 @@ def test_mixture_has_the_generator_that_predictions_draw_from() -> None:
         fold
         for condition, generator, chunk in layout.run_names(cohort, "published_by_patient")
         if generator == config.cpdm.protocols["published_by_patient"].primary
-        for fold in layout.drawn_folds(cohort, "published_by_patient", condition, chunk)
+        for fold in layout.drawn_folds(cohort, "published_by_patient", condition, generator, chunk)
     }
     table = pd.DataFrame({"x": [0.0]}, index=["p"])
     material = Material(table, table, {("cpdm", "synthetic", fold): table for fold in drawn}, 0)

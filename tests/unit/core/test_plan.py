@@ -53,10 +53,20 @@ def test_every_run_has_its_own_folder() -> None:
     assert f"results/{COHORT}/cpdm/rigorous/genes15/edm/all/card.json" in files
 
 
+def test_a_generators_own_folds_per_job_goes_before_the_common_one() -> None:
+    over = {"cpdm": {"generators": {"vae": {"folds_per_job": 2}}}}
+    layout = Layout(resolve({}, over | {"preset": "paper"}))
+    folds = protocol_folds(layout.config, COHORT, "rigorous")
+    assert layout.jobs(COHORT, "rigorous", "edm") == {fold: [fold] for fold in folds}
+    assert layout.jobs(COHORT, "rigorous", "nearest") == {"all": folds}
+    pairs = list(layout.jobs(COHORT, "rigorous", "vae").values())
+    assert [fold for pair in pairs for fold in pair] == folds and {len(pair) for pair in pairs[:-1]} == {2}
+
+
 def test_factors_draw_no_patients_without_mri() -> None:
     layout = Layout(load_config(preset="demo"))
-    assert layout.drawn_folds(COHORT, "as_published", "genes15", "all") == ["split"]
-    assert layout.drawn_folds(COHORT, "as_published", "factors17", "all") == []
+    assert layout.drawn_folds(COHORT, "as_published", "genes15", "cpdm", "all") == ["split"]
+    assert layout.drawn_folds(COHORT, "as_published", "factors17", "cpdm", "all") == []
 
 
 def test_sigterm_sets_the_flag_and_the_old_handler_returns() -> None:
