@@ -24,6 +24,7 @@ rule train_generator:
         f"logs/train_generator/{RUN_NAME}.log",
     benchmark:
         f"logs/benchmarks/train_generator/{RUN_NAME}.tsv"
+    priority: 2  # with what follows from it, the longest way to the tables
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -60,6 +61,7 @@ rule sample_images:
         f"logs/sample_images/{RUN_NAME}.log",
     benchmark:
         f"logs/benchmarks/sample_images/{RUN_NAME}.tsv"
+    priority: 1  # as above
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -44,7 +44,7 @@ DEMO: dict[str, Any] = {
             "untrained": {"options": {**_TINY_EDM, "working_size": 32}},
             "vae": {"options": {"width": 0.25, "working_size": 64, "epochs": 40}},
         },
-        "sampling": {"draws_heldout": 4, "max_synthetic": 240},
+        "sampling": {"draws_heldout": 4, "max_synthetic": 160},
         "prediction": {
             "primary_tasks": ["er", "mut_TP53"],
             "primary_classifiers": ["logistic"],
