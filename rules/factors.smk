@@ -1,7 +1,6 @@
 """Stage: factors of the omics.
 
-Needs: several omics of a cohort (rules/molecular.smk, or the public tensor in rules/sources.smk); patients and splits
-(rules/cohort.smk).
+Needs: several omics of a cohort (rules/molecular.smk) or the public tensor (sources.smk), and its splits (cohort.smk).
 Makes, under R/{cohort}/factors/: the tensor with the decisions on genes and patients; who trains each fit; per fold
 the factors of its training patients and, projected, of everyone else; the same as published, fitted on everyone.
 """
@@ -80,6 +79,7 @@ rule fit_factors:
         "logs/fit_factors/{cohort}-{chunk}.log",
     benchmark:
         "logs/benchmarks/fit_factors/{cohort}-{chunk}.tsv"
+    priority: 2  # networks wait for it
     conda:
         "../envs/factors.yaml"
     threads: 1

@@ -24,7 +24,7 @@ rule train_generator:
         f"logs/train_generator/{RUN_NAME}.log",
     benchmark:
         f"logs/benchmarks/train_generator/{RUN_NAME}.tsv"
-    priority: 2  # with what follows from it, the longest way to the tables
+    priority: 2  # with what follows from it the longest way to the tables
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_TINY = {"working_size": 32, "epochs": 30}
+_TINY = {"working_size": 32, "epochs": 24}
 # A tiny network learns little in a minute: fewer noise levels and a faster rate let the mechanics show.
 _TINY_CPDM = {"timesteps": 600, "learning_rate": 0.004}
 _TINY_EDM = {
@@ -44,7 +44,7 @@ DEMO: dict[str, Any] = {
             "untrained": {"options": {**_TINY_EDM, "working_size": 32}},
             "vae": {"options": {"width": 0.25, "working_size": 64, "epochs": 40}},
         },
-        "sampling": {"draws_heldout": 4, "max_synthetic": 160},
+        "sampling": {"draws_heldout": 4, "max_synthetic": 120},
         "prediction": {
             "primary_tasks": ["er", "mut_TP53"],
             "primary_classifiers": ["logistic"],
