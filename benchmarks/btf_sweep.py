@@ -34,10 +34,13 @@ def make_tensor(shape: tuple[int, int, int]) -> np.ndarray:
     rng = np.random.default_rng(0)
     x, u = rng.normal(size=(shape[0], PLANTED)), rng.normal(size=(shape[2], PLANTED))
     w = rng.normal(size=(shape[1], PLANTED)) * (rng.random((shape[1], PLANTED)) < 0.3)
-    values = np.empty(shape)
+    values, absent = np.empty(shape), np.zeros((shape[0], shape[2]), dtype=bool)
     for omic, (row, sd) in enumerate(zip(u, NOISE, strict=True)):
         values[:, :, omic] = (x * row) @ w.T + rng.normal(size=shape[:2]) * sd
-        values[rng.random(shape[0]) < 0.1, :, omic] = np.nan
+        absent[:, omic] = rng.random(shape[0]) < 0.1
+    absent[absent.all(axis=1), 0] = False  # a patient without any omic is none
+    for omic, rows in enumerate(absent.T):
+        values[rows, :, omic] = np.nan
     return values
 
 
