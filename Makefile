@@ -18,7 +18,7 @@ $(READY): constraints.txt pyproject.toml
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	# pyradiomics 3.0.1 has no wheel for this Python; it builds once numpy is there and isolation is off.
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation pyradiomics==3.0.1
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --no-build-isolation pyradiomics
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt docopt pykwalify PyWavelets six
 	$(BIN)/pip check
 	touch $(READY)

@@ -131,6 +131,8 @@ rule leakage_ablation:
     params:
         seed=CONFIG.seed,
         draws=CPDM["prediction"]["bootstrap"],
+        scaling=lambda w: CPDM["protocols"]["rigorous"]["condition_scaling"],
+        condition_log=lambda w: CPDM["protocols"]["rigorous"]["condition_log"],
         code=digest_of("radgen_lib.analyses.leakage_ablation"),
     script:
         "../workflow_scripts/leakage_ablation.py"

@@ -120,6 +120,7 @@ rule splits:
     params:
         seed=CONFIG.seed,
         splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
+        stand_in=lambda wildcards: not CONFIG.cohorts[wildcards.cohort].takes_papers,
         tasks=[*CPDM["prediction"]["tasks"], "survival", "survival_subgroup"],
         code=digest_of("radgen_lib.cohort.splits"),
     script:

@@ -145,6 +145,9 @@ rule published_factors:
     params:
         seed=CONFIG.seed,
         published=TREE["factors"]["published"],
-        code=digest_of("radgen_lib.omics.btf.published"),
+        max_genes=CONFIG.factors.max_genes,
+        code=digest_of(
+            "radgen_lib.omics.btf.published", "radgen_lib.omics.btf.published_training"
+        ),
     script:
         "../workflow_scripts/published_factors.py"

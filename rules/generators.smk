@@ -38,6 +38,7 @@ rule train_generator:
         class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
         options=lambda w: generator_options(CONFIG, w.protocol, w.generator),
         scaling=lambda w: CPDM["protocols"][w.protocol]["condition_scaling"],
+        condition_log=lambda w: CPDM["protocols"][w.protocol]["condition_log"],
         deterministic=CONFIG.deterministic,
         preset=CONFIG.preset,
         code=lambda w: LAYOUT.generator_digest(w.generator, "training"),

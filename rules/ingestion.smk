@@ -35,6 +35,7 @@ rule read_images:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
+        masks=lambda w: listed(LAYOUT.own_masks(w.cohort)),
         code=digest_of("radgen_lib.imaging.ingest", "radgen_lib.sources.ledger"),
     script:
         "../workflow_scripts/read_images.py"
@@ -50,6 +51,8 @@ rule data_page:
         ledgers=lambda w: LAYOUT.ledgers(w.cohort),
         sheets=lambda w: LAYOUT.shard_files(w.cohort, "contact_sheets.zip"),
         omics=lambda w: LAYOUT.omics_files(w.cohort),
+        sources=lambda w: LAYOUT.registry_files(w.cohort, FILENAMES),
+        rest=lambda w: LAYOUT.rest(w.cohort),
     output:
         page=report(
             update(f"{R}/{{cohort}}/report/data.html"),
@@ -69,6 +72,7 @@ rule data_page:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         config=TREE,
+        registry=CONFIG.registry,
         code=digest_of("radgen_lib.reporting.data_page", files=("reporting/templates",)),
     script:
         "../workflow_scripts/data_page.py"
@@ -80,6 +84,8 @@ rule losses:
         page=f"{R}/{{cohort}}/report/data.html",
         ledgers=lambda w: LAYOUT.ledgers(w.cohort),
         phases=lambda w: LAYOUT.shard_files(w.cohort, "phases.parquet"),
+        selections=lambda w: LAYOUT.shard_files(w.cohort, "selection.parquet"),
+        tables=lambda w: LAYOUT.omics_file(w.cohort, "losses.parquet"),
     output:
         table=update(f"{R}/{{cohort}}/imaging/losses.csv"),
         card=update(f"{R}/{{cohort}}/imaging/losses.card.json"),
@@ -95,7 +101,7 @@ rule losses:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         max_excluded_share=lambda w: CONFIG.cohorts[w.cohort].max_excluded_share,
-        code=digest_of("radgen_lib.cohort.ingested"),
+        code=digest_of("radgen_lib.cohort.losses"),
     script:
         "../workflow_scripts/losses.py"
 

@@ -32,6 +32,7 @@ rule read_omics:
     params:
         drivers=list(DRIVERS),
         cohort=lambda w: TREE["cohorts"][w.cohort],
+        files=lambda w: listed(LAYOUT.own_study(w.cohort)),
         code=digest_of(
             "radgen_lib.omics.study.local",
             "radgen_lib.omics.study.rest",

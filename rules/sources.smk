@@ -6,6 +6,14 @@ one row an image series, whose files lie in DATA/{cohort}/dicom, a store that re
 DATA/{cohort}/rest.tsv where attributes are asked of the portal; for a phantom DATA/{cohort}/{study,tables,truth}.
 """
 
+from functools import cache
+
+from radgen_lib.core.listing import listing_digest
+
+# Of files that no rule makes: found when a job that reads them is planned, once a plan. Times of folders would not do,
+# which do not change when a file in them is written anew.
+listed = cache(listing_digest)
+
 
 rule fetch_source:
     """Fetch one file of the registry: from the mirror folder, else from its pinned address."""
@@ -103,6 +111,7 @@ rule fetch_images:
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         imaging=lambda w: TREE["cohorts"][w.cohort]["imaging"],
+        files=lambda w: listed(LAYOUT.own_images(w.cohort)),
         code=digest_of("radgen_lib.sources.imaging_source"),
     script:
         "../workflow_scripts/fetch_images.py"

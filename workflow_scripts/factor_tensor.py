@@ -14,6 +14,7 @@ with open_job(snakemake) as card:
     matrices = read_sources(files, released=job.params.released, whole=job.params.whole)
     built = build_cohort_tensor(matrices, job.params.factors["genes"])
     patients = pd.read_parquet(job.input.patients)
-    write_cohort_tensor(built, patients.loc[patients["n_images"] > 0, "patient"], Path(job.output.tensor).parent)
+    imaged, folder = patients.loc[patients["n_images"] > 0, "patient"], Path(job.output.tensor).parent
+    write_cohort_tensor(built, imaged, folder, released=job.params.released)
     card.add(shape=list(built.values.shape), omics=list(built.omics))
     card.write(job.output.card)

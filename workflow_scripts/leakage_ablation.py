@@ -8,6 +8,7 @@ with open_job(snakemake) as card:
     from radgen_lib.analyses.leakage_ablation import leakage_rows
     from radgen_lib.analyses.read import read_images
     from radgen_lib.core.atomic import write_csv, write_parquet
+    from radgen_lib.omics.conditions import Preparation
 
     job, params = snakemake, snakemake.params
     rows = leakage_rows(
@@ -16,7 +17,7 @@ with open_job(snakemake) as card:
         pd.read_parquet(job.input.patients),
         pd.read_parquet(job.input.genes15),
         pd.read_parquet(job.input.splits),
-        condition_name="genes15",
+        prepared=Preparation("genes15", params.scaling, params.condition_log),
         seed=params.seed,
         draws=params.draws,
     )

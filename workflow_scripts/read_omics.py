@@ -7,6 +7,7 @@ from radgen_lib.core.job import open_job
 with open_job(snakemake) as card:
     from radgen_lib.core.config.cohort import Cohort
     from radgen_lib.imaging.pseudonyms import Pseudonyms
+    from radgen_lib.omics.study.decisions import Choices
     from radgen_lib.omics.study.local import read_any_study
     from radgen_lib.omics.study.rest import with_rest
     from radgen_lib.omics.study.write import write_omics
@@ -22,7 +23,7 @@ with open_job(snakemake) as card:
         rename=(lambda patient: hidden.of("patient", patient)) if hidden else None,
         clinical=Path(job.input.clinical[0]) if job.input.clinical else None,
         scratch=root,
-        expression=cohort.omics.expression if cohort.omics else "auto",
+        choices=Choices.of(cohort.omics) if cohort.omics else None,
     )
     if job.input.rest:
         study = with_rest(study, Path(job.input.rest[0]))

@@ -18,6 +18,7 @@ with open_job(snakemake) as card:
         repeats=settings["repeats"],
         seed=job.params.seed,
         sites=settings["sites"],
+        stand_in=job.params.stand_in,
     )
     # A patient on both sides stops the run here, before anything is trained.
     check_splits(images[~images["design"].str.startswith("published")], split_unit="patient")

@@ -11,7 +11,7 @@ with open_job(snakemake) as card:
     from radgen_lib.core.config.cohort import Imaging
     from radgen_lib.sources.idc_index_query import index_version
     from radgen_lib.sources.imaging_source import list_source
-    from radgen_lib.sources.series_lists import field_strengths, system_c_flow, with_expression
+    from radgen_lib.sources.series_lists import system_c_flow, with_expression
 
     job = snakemake
     root = Path(job.config["downloads"]) / job.wildcards.cohort
@@ -19,7 +19,7 @@ with open_job(snakemake) as card:
     phases = pd.concat([pd.read_parquet(path) for path in job.input.phases], ignore_index=True)
     flow = system_c_flow(
         listing,
-        field_strength=field_strengths(phases),
+        phases=phases,
         expression=with_expression(pd.read_parquet(job.input.clinical[0])) if job.input.clinical else None,
     )
     write_csv(job.output.flow, flow)

@@ -17,7 +17,14 @@ with open_job(snakemake) as card:
     job, params = snakemake, snakemake.params
     trained_on = {}
     images = np.load(job.input.images, mmap_mode="r")
-    recipe = Recipe(params.class_path, params.options, job.wildcards.condition, params.scaling, images.shape[-1])
+    recipe = Recipe(
+        params.class_path,
+        params.options,
+        condition=job.wildcards.condition,
+        scaling=params.scaling,
+        log=params.condition_log,
+        image_size=images.shape[-1],
+    )
     context = FitContext(
         seed=params.seed,
         device=device_for(params.class_path, job.config["device"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -11,8 +11,9 @@ import pandas as pd
 
 from radgen_lib.analyses.classifiers import Fit
 from radgen_lib.analyses.runs import extractor_columns, finite_columns, repeat_of
+from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.omics.conditions import of_fold
+from radgen_lib.omics.conditions import Preparation, of_fold
 
 CONTROLS = ("untrained", "noise")
 NO_REAL = "tested on synthetic images: the real arm has no such images"
@@ -51,19 +52,15 @@ class Arm:
 class Material:
     """Features of one condition and extractor, by patient (several images of a patient are averaged).
 
-    samples: (generator, kind, fold) -> float table indexed by patient.
+    samples: (generator, kind, fold) -> float table indexed by patient; given: fold -> the condition by patient as the
+    generators of that fold were given it (the arm of the conditioning vector alone); condition: its raw values.
     """
 
     real: pd.DataFrame
     condition: pd.DataFrame
     samples: dict[tuple[str, str, str], pd.DataFrame]
     dropped_columns: int
-
-    def condition_of(self, fold: str) -> pd.DataFrame:
-        """The condition by patient as the generator of ``fold`` saw it: factors are fitted anew in each fold."""
-        if "fold" not in self.condition:
-            return self.condition
-        return of_fold(self.condition.reset_index(), fold).set_index("patient")
+    given: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def fitted_on(self) -> pd.Index | None:
         """Patients who have a condition that is fitted (factors); None for one that was measured."""
@@ -81,10 +78,13 @@ class Partition:
     source_fold: str
 
 
-def gather(tables: Tables, featured: dict[str, pd.DataFrame], condition: str, extractor: str) -> Material:
+def gather(
+    tables: Tables, featured: dict[str, pd.DataFrame], condition: str, extractor: str, protocol: Protocol
+) -> Material:
     """Collect the features of ``extractor``; ``featured`` maps generator -> samples' index with features.
 
-    Columns with a value that is not finite in any table are left out everywhere and counted.
+    The condition itself is prepared as ``protocol`` had it prepared for the generators of each fold. Columns with a
+    value that is not finite in any table are left out everywhere and counted.
     """
     columns = extractor_columns(tables.real_features, extractor)
     wanted = {g: t[t["kind"].isin(["synthetic", "shuffled"])] for g, t in featured.items()}
@@ -94,7 +94,18 @@ def gather(tables: Tables, featured: dict[str, pd.DataFrame], condition: str, ex
         for (kind, fold), part in table.groupby(["kind", "fold"], sort=True):
             samples[generator, str(kind), str(fold)] = part.groupby("patient")[columns].mean()
     real = tables.real_features.groupby("patient")[columns].mean()
-    return Material(real, tables.conditions[condition].set_index("patient"), samples, dropped)
+    raw = tables.conditions[condition]
+    prepared = Preparation(condition, protocol.condition_scaling, protocol.condition_log)
+    folds = sorted({fold for _, _, fold in samples})
+    given = {fold: _given(raw, tables.splits, fold, prepared) for fold in folds}
+    return Material(real, raw.set_index("patient"), samples, dropped, given)
+
+
+def _given(raw: pd.DataFrame, splits: pd.DataFrame, fold: str, prepared: Preparation) -> pd.DataFrame:
+    """The condition by patient as the generators of ``fold`` were given it: fitted on the patients they trained on."""
+    table = of_fold(raw, fold).set_index("patient").astype(float)
+    trained = splits.loc[(splits["fold"] == fold) & (splits["role"] == "train"), "patient"]
+    return prepared.given(table, trained[trained.isin(table.index)])
 
 
 def arms_of(generators: list[str], primary: str) -> list[Arm]:
@@ -195,7 +206,7 @@ def _test_real(
     if arm.name == "condition":
         assert reference is not None
         outside = _labelled(reference.index.difference(material.real.index), labels)
-        table = material.condition_of(part.source_fold)
+        table = material.given[part.source_fold]
         return table.reindex([*outside, *part.train]).dropna(), table.reindex(part.test).dropna()
     real_train, test = material.real.loc[part.train], material.real.loc[part.test]
     if pool is None:
@@ -210,7 +221,7 @@ def _test_synthetic(
     reference: pd.DataFrame | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Train and test on patients without MRI, as the published study did."""
-    table = material.condition_of(part.source_fold) if arm.name == "condition" else pool
+    table = material.given[part.source_fold] if arm.name == "condition" else pool
     assert table is not None
     train, test = (table.loc[table.index.intersection(p)].sort_index().dropna() for p in (part.train, part.test))
     if arm.name == "both":

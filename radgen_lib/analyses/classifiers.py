@@ -173,14 +173,14 @@ def _search(model: Any, name: str, fit: Fit, x: np.ndarray, options: FitOptions,
 
 
 def _training_threshold(model: Any, name: str, fit: Fit, x: np.ndarray, options: FitOptions, seed: int) -> float:
-    """Threshold of the best F1 over scores of training rows by models that did not see them.
+    """Threshold of the highest sensitivity + specificity (Youden) over training rows scored by models without them.
 
     A forest has them already (trees whose sample left the row out); other classifiers are fitted again on inner folds.
     """
     from sklearn.base import clone
     from sklearn.model_selection import cross_val_predict
 
-    from radgen_lib.metrics.classification import best_f1_threshold
+    from radgen_lib.metrics.classification import youden_threshold
 
     if name == "random_forest":
         scores = model.named_steps["model"].oob_decision_function_[:, 1]
@@ -189,7 +189,7 @@ def _training_threshold(model: Any, name: str, fit: Fit, x: np.ndarray, options:
         folds = options.inner_folds if options.search_draws else min(options.inner_folds, 3)
         inner = _inner(fit.train_y, folds, derive_seed(seed, "threshold"))
         scores = cross_val_predict(clone(model), x, fit.train_y, cv=inner, method=method)
-    return float(best_f1_threshold(fit.train_y, scores if scores.ndim == 1 else scores[:, 1]))
+    return float(youden_threshold(fit.train_y, scores if scores.ndim == 1 else scores[:, 1]))
 
 
 def _training_scale(model: Any, name: str, x: np.ndarray) -> tuple[float, float]:

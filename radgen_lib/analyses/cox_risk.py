@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ import pandas as pd
 
 from radgen_lib.core.errors import RadgenError
 
+# Covariates [n, p] of all patients, fitted on those marked (bool [n]).
+Design = Callable[[np.ndarray], np.ndarray]
 _STAGES = {"I": 1.0, "II": 2.0, "III": 3.0, "IV": 4.0}
 
 
@@ -88,6 +91,19 @@ def design_matrix(
     if not sides:
         return np.zeros((len(train), 0)), np.zeros((len(test), 0))
     return np.hstack([a for a, _ in sides]), np.hstack([b for _, b in sides])
+
+
+def fold_design(blocks: list[Block], people: list[str]) -> Design:
+    """Covariates of ``people``, selected, scaled and reduced on the marked ones alone."""
+    names = np.array(people)
+
+    def design(train: np.ndarray) -> np.ndarray:
+        inside, outside = design_matrix(blocks, list(names[train]), list(names[~train]), whole=False)
+        x = np.empty((len(names), inside.shape[1]))
+        x[train], x[~train] = inside, outside
+        return x
+
+    return design
 
 
 def cox_risk(train_x: np.ndarray, time: np.ndarray, event: np.ndarray, test_x: np.ndarray, *, penalizer: float) -> Risk:

@@ -15,6 +15,7 @@ from radgen_lib.analyses.runs import extractor_columns, finite_columns, repeat_o
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import derive_seed, make_rng
 from radgen_lib.metrics.intervals import weighted_auroc
+from radgen_lib.omics.conditions import Preparation
 
 ITEM = "S.LEAK"
 UNITS = ("image", "patient", "site")
@@ -28,11 +29,12 @@ Folds = list[list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Measured:
-    """One number per image: sorted by image, its patient, the label (or zeros) and the score or error."""
+    """One number per patient, sorted by patient: the label (or zeros), and the mean score or error of the images."""
 
     patients: np.ndarray
     y: np.ndarray
     value: np.ndarray
+    images: int
 
 
 def leakage_rows(
@@ -42,7 +44,7 @@ def leakage_rows(
     condition: pd.DataFrame,
     splits: pd.DataFrame,
     *,
-    condition_name: str,
+    prepared: Preparation,
     seed: int,
     draws: int,
 ) -> pd.DataFrame:
@@ -50,7 +52,9 @@ def leakage_rows(
 
     Metrics: ``auroc`` of a logistic model on radiomic features per image (ER, TP53), and ``mse`` of the baseline that
     copies the training image whose patient's condition is nearest; ``*_delta`` is the difference to (patient, train)
-    on the same images. Intervals resample patients. images: uint8 [n, H, W]; condition: patient and value columns.
+    on the same images. Models see images; scores and errors are averaged within a patient before they are judged, and
+    intervals resample patients. images: uint8 [n, H, W]; condition: patient and raw values, scaled as ``prepared``
+    says: as for generators.
     """
     folds = {unit: unit_folds(real_features, splits, unit, seed) for unit in UNITS}
     rows: list[Row] = []
@@ -62,10 +66,10 @@ def leakage_rows(
         keys = {"item": ITEM, "task": task, "extractor": "radiomics", "model": "logistic", "arm": "real"}
         rows += _compared(found, keys, "auroc", draws=draws, seed=seed)
     copied = {
-        (unit, scope): copy_errors(images, real_features, condition, folds[unit], scope)
+        (unit, scope): copy_errors(images, real_features, condition, folds[unit], scope, prepared)
         for unit, scope in product(UNITS, SCOPES)
     }
-    keys = {"item": ITEM, "task": "image", "condition": condition_name, "model": "nearest_patient_copy"}
+    keys = {"item": ITEM, "task": "image", "condition": prepared.condition, "model": "nearest_patient_copy"}
     keys["arm"] = "nearest_copy"  # not the arm `copy` of B.TD, which is another image of the same patient
     rows += _compared(copied, keys, "mse", draws=draws, seed=seed)
     return result_frame(rows)
@@ -95,7 +99,7 @@ def _train_test(table: pd.DataFrame, test: np.ndarray) -> tuple[pd.DataFrame, pd
 def logistic_scores(
     real_features: pd.DataFrame, patients: pd.DataFrame, task: str, folds: Folds, scope: str
 ) -> Measured | str:
-    """Out-of-fold score of every labelled image, in SD of its training part, averaged over repeats.
+    """Out-of-fold score of every labelled patient, in SD of the training part: mean over repeats, then over images.
 
     Text when a training part lacks a class.
     """
@@ -125,17 +129,33 @@ def logistic_scores(
         found.append(test[["image_index", "patient", task]].assign(score=score))
     if not found:
         return "no labelled image is in a test part"
-    mean = pd.concat(found).groupby(["image_index", "patient"], sort=True)[[task, "score"]].mean().reset_index()
-    return Measured(mean["patient"].to_numpy(dtype=str), mean[task].to_numpy(dtype=int), mean["score"].to_numpy())
+    return _by_patient(pd.concat(found).rename(columns={task: "y", "score": "value"}))
+
+
+def _by_patient(found: pd.DataFrame) -> Measured:
+    """Mean over the repeats of each image, then over the images of each patient.
+
+    Patients with many images would otherwise carry the metric. found: image_index, patient, y, value.
+    """
+    images = found.groupby(["patient", "image_index"], sort=True)[["y", "value"]].mean()
+    mean = images.groupby(level="patient", sort=True).mean()
+    return Measured(
+        mean.index.to_numpy(dtype=str), mean["y"].to_numpy(dtype=int), mean["value"].to_numpy(), len(images)
+    )
 
 
 def copy_errors(
-    images: np.ndarray, real_features: pd.DataFrame, condition: pd.DataFrame, folds: Folds, scope: str
+    images: np.ndarray,
+    real_features: pd.DataFrame,
+    condition: pd.DataFrame,
+    folds: Folds,
+    scope: str,
+    prepared: Preparation,
 ) -> Measured | str:
-    """Squared error per pixel of copying the training image with the nearest condition, averaged over repeats.
+    """Squared error per pixel of copying the training image with the nearest condition, averaged within a patient.
 
-    Conditions are z-scored over the training images' patients (``scope: train``) or all patients of the table
-    (``all``). Of a patient's several images the first is copied.
+    This is the generator ``nearest``: conditions as ``prepared`` makes them, fitted on the training images' patients
+    (``scope: train``) or on all patients of the table (``all``); of a patient's several images the first is copied.
     """
     from radgen_lib.analyses.features import unit_images
 
@@ -152,18 +172,19 @@ def copy_errors(
             return "a training part holds no image of a patient with the condition"
         if test.empty:
             continue
-        reference = values if scope == "all" else values.loc[np.sort(train["patient"].unique())]
-        scale = reference.std(ddof=1).replace(0.0, 1.0)
-        z = (values - reference.mean()) / scale
-        a, b = z.loc[test["patient"]].to_numpy(), z.loc[train["patient"]].to_numpy()
+        fitted_on = values.index if scope == "all" else train["patient"].unique()
+        if len(fitted_on) < 2:
+            return "a training part holds one patient with the condition"
+        given = prepared.given(values, fitted_on).astype(float)
+        train = train.sort_values(["patient", "image_index"])  # a tie goes to the patient whose name sorts first
+        a, b = given.loc[test["patient"]].to_numpy(), given.loc[train["patient"]].to_numpy()
         nearest = ((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2).argmin(axis=1)
         copied = train["image_index"].to_numpy()[nearest]
         error = ((real[test["image_index"].to_numpy()] - real[copied]) ** 2).mean(axis=(1, 2))
-        found.append(test.assign(error=error))
+        found.append(test.assign(y=0, value=error))
     if not found:
         return "no image of a patient with the condition is in a test part"
-    mean = pd.concat(found).groupby(["image_index", "patient"], sort=True)["error"].mean().reset_index()
-    return Measured(mean["patient"].to_numpy(dtype=str), np.zeros(len(mean), dtype=int), mean["error"].to_numpy())
+    return _by_patient(pd.concat(found))
 
 
 def _compared(
@@ -181,7 +202,7 @@ def _compared(
         rows.append(_row(drawn, cell, cell_keys, metric))
         if (unit, scope) == HONEST:
             continue
-        if isinstance(honest, str) or not np.array_equal(honest.patients, cell.patients):
+        if isinstance(honest, str) or not _same_images(honest, cell):
             reason = honest if isinstance(honest, str) else "other images than split by patient, fitted on train"
             rows.append(result_row(**cell_keys, metric=f"{metric}_delta", reason=reason))
             continue
@@ -190,19 +211,23 @@ def _compared(
     return rows
 
 
+def _same_images(a: Measured, b: Measured) -> bool:
+    return a.images == b.images and np.array_equal(a.patients, b.patients)
+
+
 def _draws(cell: Measured, metric: str, draws: int, seed: int) -> np.ndarray:
-    """Metric of all images (first entry) and of each patient resample: [1 + draws]; a patient's images move as one."""
-    people, row_patient = np.unique(cell.patients, return_inverse=True)
-    weights = np.vstack([np.ones(len(people)), resampling.patient_weights(len(people), draws, seed)])[:, row_patient]
+    """Metric of all patients (first entry) and of each resample of them: [1 + draws]."""
+    people = len(cell.patients)
+    weights = np.vstack([np.ones(people), resampling.patient_weights(people, draws, seed)])
     if metric == "auroc":
         return weighted_auroc(cell.y, cell.value, weights)
     return weights @ cell.value / weights.sum(axis=1)
 
 
 def _row(drawn: np.ndarray, cell: Measured, keys: dict[str, Any], metric: str) -> Row:
-    people = len(set(cell.patients))
-    note = f"{len(cell.patients)} images of {people} patients"
-    events = len(set(cell.patients[cell.y == 1])) if "auroc" in metric else None
+    people = len(cell.patients)
+    note = f"{cell.images} images of {people} patients, averaged within each"
+    events = int(cell.y.sum()) if "auroc" in metric else None
     if not np.isfinite(drawn[0]):
         return result_row(**keys, metric=metric, n=people, events=events, reason="one class only", note=note)
     band = resampling.banded(drawn[0], drawn[1:], people, paired=metric.endswith("_delta"))

@@ -59,7 +59,7 @@ def prediction_rows(
         if reason:
             rows += _reasons(setting, cells, reason)
             continue
-        material = sets.gather(tables, featured, condition, extractor)
+        material = sets.gather(tables, featured, condition, extractor, setting.protocol)
         jobs += [(material, list(featured), cell) for cell in cells]
     scores = []
     for found, predicted in _in_parallel(setting, tables, jobs, threads):

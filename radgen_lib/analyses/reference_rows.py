@@ -11,12 +11,11 @@ import pandas as pd
 from radgen_lib.analyses import resampling
 from radgen_lib.analyses.fidelity import PUBLISHED_DRAWS, diverged_note, pair_table
 from radgen_lib.analyses.runs import Run
+from radgen_lib.cohort.published import PUBLISHED_TEST
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import make_rng
 
 ITEM = "B.TD"
-# The published single split among the 58 released projections: index of each test image, and its patient.
-RELEASED_TESTS = {1: "TCGA-AO-A03M", 16: "TCGA-AO-A12E", 24: "TCGA-AO-A12G", 33: "TCGA-AR-A1AX"}
 NOT_RELEASED = "needs the released projections, of which {patient} is image {index}; this cohort has other images"
 NOISE_DRAWS = 20
 Row = dict[str, Any]
@@ -31,22 +30,23 @@ def reference_rows(
     name: str,
     clamp: bool,
     seed: int,
-    test_images: Mapping[int, str] = RELEASED_TESTS,
+    test_images: Mapping[int, tuple[str, str]] = PUBLISHED_TEST,
 ) -> pd.DataFrame:
     """Rows of B.TD, ``task`` = the patient of the test image, ``arm`` = the reference.
 
     Arms: copy (best training image of the same patient), same_patient (their median), other_patient (best training
     image of anybody else), mean_image (mean training image), noise (uniform), model (a generator's draws).
 
-    images: uint8 [n, H, W]; series: image_index, patient, one row a usable image. References are images outside
-    ``test_images`` (the published single split: index and patient). Where the image of that index is missing or shows
-    someone else, as in every cohort but the released one, a row says so. Generators appear in every design in which
-    the test image was held out.
+    images: uint8 [n, H, W]; series: image_index, series, patient, one row a usable image. References are images outside
+    ``test_images`` (the published single split: index -> patient and series). Where the image of that index is missing
+    or is not named by that series, as in every cohort but the released one (elsewhere names are those of volumes), a
+    row says so. Generators appear in every design in which the test image was held out.
     """
     rows: list[Row] = []
     owner = series.set_index("image_index")["patient"]
-    there = tuple(index for index, patient in test_images.items() if owner.get(index) == patient)
-    for index, patient in test_images.items():
+    named = dict(zip(series["image_index"], zip(series["patient"], series["series"], strict=True), strict=True))
+    there = tuple(index for index, test in test_images.items() if named.get(index) == test)
+    for index, (patient, _) in test_images.items():
         if index in there:
             rows += _one_image(images, owner, index, there, name=name, seed=seed)
         else:

@@ -55,7 +55,7 @@ def covariates(
     """Covariate blocks of every arm by (arm, generator), and the fold that made the images; empty when none did."""
     if protocol.primary not in featured or condition not in tables.conditions:
         return {}, ""
-    material = sets.gather(tables, featured, condition, extractor)
+    material = sets.gather(tables, featured, condition, extractor, protocol)
     source = sets.source_fold(material, protocol.primary)
     if source is None:
         return {}, ""
@@ -67,7 +67,7 @@ def covariates(
     shuffled = material.samples.get((protocol.primary, "shuffled", source))
     if shuffled is not None:
         arms["shuffled", protocol.primary] = [Block(shuffled, choice)]
-    arms["condition", ""] = [Block(material.condition_of(source), choice)]
+    arms["condition", ""] = [Block(material.given[source], choice)]
     clinical = Block(clinical_table(tables.patients))
     arms["clinical", ""] = [clinical]
     arms["clinical+synthetic", protocol.primary] = [clinical, *arms["synthetic", protocol.primary]]

@@ -135,7 +135,7 @@ def read_back_rows(
 ) -> list[dict[str, Any]]:
     """Test 4: each factor read from real (the ceiling) and synthetic images, and whether these exceed the ceiling."""
     table = conditions.set_index(conditions["patient"].astype(str)).drop(columns="patient").astype(float)
-    # Expression is skewed over decades; generators see it on the log scale too.
+    # Expression is skewed over decades: read on the log scale, whatever the protocol's condition_log gave generators.
     log = condition.startswith("genes")
     parts = [part for part in (_fold_read_back(space, table, log) for space in spaces) if part is not None]
     if not parts:

@@ -179,6 +179,7 @@ def _identifiers(name: str, imaging: Imaging, patients: set[str]) -> Iterator[Ch
 
 def _omics(config: Config, name: str, cohort: Cohort, imaged: set[str] | None) -> Iterator[Check]:
     from radgen_lib.core.layout import DRIVERS
+    from radgen_lib.omics.study.decisions import Choices
     from radgen_lib.omics.study.local import read_any_study
 
     what, place = f"omics of {name}", Path(str(cohort.omics.location if cohort.omics else ""))
@@ -186,9 +187,9 @@ def _omics(config: Config, name: str, cohort: Cohort, imaged: set[str] | None) -
         yield Check("FAIL", what, "there is no such folder", "Correct `omics.location`")
         return
     clinical = Path(cohort.clinical) if cohort.clinical else None
-    said = cohort.omics.expression if cohort.omics else "auto"
+    choices = Choices.of(cohort.omics) if cohort.omics else Choices()
     try:
-        study = read_any_study(place, drivers=DRIVERS, rename=str, clinical=clinical, expression=said)
+        study = read_any_study(place, drivers=DRIVERS, rename=str, clinical=clinical, choices=choices)
     except DataError as error:
         yield Check("FAIL", what, str(error), "See docs/how-to/own-data.md for the form of the tables")
         return
@@ -217,12 +218,14 @@ def _matrices(what: str, study: Study) -> Iterator[Check]:
 
 
 def _genes(what: str, study: Study, genes: Sequence[str]) -> Iterator[Check]:
-    """The genes of the condition have to be in every matrix: the tensor holds the genes that all of them have."""
-    for matrix in study.matrices:
+    """The genes of the condition have to be in every matrix whose genes the tensor is cut to; in expression always."""
+    union = study.choices.genes == "union"
+    for matrix in (matrix for matrix in study.matrices if not union or matrix.omic == "expression"):
         absent = [gene for gene in genes if gene not in set(matrix.genes)]
         if absent:
             found = f"{matrix.omic} lacks {len(absent)} of {len(genes)} genes of the condition: {', '.join(absent)}"
-            yield Check("FAIL", what, found, "Correct `cpdm.genes`, or leave this table out")
+            todo = "Correct `cpdm.genes`" + ("" if union else ", leave this table out, or set `omics.genes: union`")
+            yield Check("FAIL", what, found, todo)
 
 
 def _clinical(name: str, study: Study) -> Check:
@@ -230,10 +233,8 @@ def _clinical(name: str, study: Study) -> Check:
     text = ", ".join(f"{label} {count}" for label, count in told.items() if count)
     text = f"of {len(study.clinical)} patients: {text or 'nothing'}"
     missing = [label for label, count in told.items() if not count]
-    if missing:
-        todo = f"No values of {', '.join(missing)}: what needs them becomes a gap with the reason"
-        return Check("WARN", f"clinical table of {name}", text, todo)
-    return Check("OK", f"clinical table of {name}", text)
+    todo = f"No values of {', '.join(missing)}: what needs them becomes a gap with the reason" if missing else ""
+    return Check("WARN" if missing else "OK", f"clinical table of {name}", text, todo)
 
 
 def _overlap(name: str, study: Study, imaged: set[str]) -> Check:
@@ -245,6 +246,5 @@ def _overlap(name: str, study: Study, imaged: set[str]) -> Check:
     found = f"{len(patients)} imaged, {len(molecular)} with expression, {both} with both"
     if not both:
         return Check("FAIL", f"overlap of {name}", found, "PatientID of the images must be the name in the tables")
-    few = both < len(patients)
-    todo = "Patients without expression become rows with the reason" if few else ""
-    return Check("WARN" if few else "OK", f"overlap of {name}", found, todo)
+    todo = "Patients without expression become rows with the reason" if both < len(patients) else ""
+    return Check("WARN" if todo else "OK", f"overlap of {name}", found, todo)

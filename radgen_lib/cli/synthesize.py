@@ -129,8 +129,8 @@ def synthesize(
     notes += _sample_notes(one, samples)
     card.add(
         fold=fold, generator_class=type(one.generator).__name__, conditions=list(one.names), patients=len(table),
-        images=len(images), condition_scaling=one.scaler.method, notes=notes, licence=LICENCE,
-        intended_use=INTENDED_USE,
+        images=len(images), condition_scaling=one.scaler.method, condition_log=one.scaler.log, notes=notes,
+        licence=LICENCE, intended_use=INTENDED_USE,
     )  # fmt: skip
     with _new_folder(out) as folder:
         _write_images(folder, images, samples)

@@ -17,7 +17,7 @@ from radgen_lib.core.errors import data_error
 from radgen_lib.sources.archive import read_zip_members
 
 SIZE = 128
-SERIES_COLUMNS = ("image_index", "series", "patient", "view", "note")
+SERIES_COLUMNS = ("image_index", "series", "series_uid", "patient", "view", "note")
 # Rows of the released index whose image looks like a subtraction series. Within a patient the order of the images
 # is not proven, so the note stays a note: nothing is excluded by it.
 SUBTRACTION_LIKE = frozenset({2, 9, 14, 22, 28})
@@ -38,7 +38,7 @@ def read_series(
     table = read_table(index, required=["0", "1"])
     members = _numbered(archive, index, table)
     images = np.zeros((len(table), SIZE, SIZE), dtype=np.uint8)
-    rows: list[tuple[int, str, str, str, str]] = []
+    rows: list[tuple[int, str, str, str, str, str]] = []
     seen: set[str] = set()
     released = len(table) == _RELEASED and table["1"].iloc[0].endswith(_FIRST_RELEASED)
     for position, (line, name) in enumerate(zip(table.index, table["1"], strict=True)):
@@ -55,7 +55,8 @@ def read_series(
             continue
         selection.keep("image", "series", name, archive.name, member)
         note = "looks like a subtraction series" if released and position in SUBTRACTION_LIKE else ""
-        rows.append((position, series_uid(name), patient_id(name), "sagittal", note))
+        uid = series_uid(name)
+        rows.append((position, uid, uid, patient_id(name), "sagittal", note))
     return pd.DataFrame(rows, columns=list(SERIES_COLUMNS)).astype({"image_index": np.int64}), images
 
 

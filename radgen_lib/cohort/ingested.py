@@ -13,9 +13,11 @@ from radgen_lib.cohort.expression import FACTORS
 from radgen_lib.cohort.ids import site_of
 from radgen_lib.cohort.images import SERIES_COLUMNS
 from radgen_lib.cohort.labels import read_subgroup
+from radgen_lib.cohort.losses import check_share
+from radgen_lib.cohort.published import tell_published_test
 from radgen_lib.cohort.released import ReleasedCohort
 from radgen_lib.cohort.schema import PATIENT_COLUMNS, check_patients
-from radgen_lib.cohort.selection import REFUSED, UNREADABLE, Selection, check_lost
+from radgen_lib.cohort.selection import Selection
 from radgen_lib.cohort.tables import near_names
 from radgen_lib.core.config.cohort import Cohort
 from radgen_lib.core.errors import data_error
@@ -36,10 +38,11 @@ def read_ingested(
     System B reads one image a study: the projection of the index phase (first post-contrast) of sagittal studies, on
     the grid of ``imaging.volume``, uint8, black = 0, white = the fixed level :data:`WHITE`; with ``imaging.phases:
     all`` every volume is an image, as in the papers. The note of an image names its phase, and says where its scale is
-    its own because the study has no pre-contrast phase. Patients are those with all
+    its own because the study has no pre-contrast phase. Of a cohort of the papers' series the selection says which of
+    their four test series are here. Patients are those with all
     ``genes`` in the expression table; expression is given on its linear scale. There are no 17 published factors.
     Raises DataError for a gene that the study does not hold, when no image is left, and when more than
-    ``max_excluded_share`` of the phases of use were lost to faults.
+    ``max_excluded_share`` of the dynamic phases were lost.
     """
     selection = Selection()
     genes15 = _expression(omics, genes, selection)
@@ -54,6 +57,8 @@ def read_ingested(
             "See the reasons in the tables of results/*/imaging, and correct the files or the settings",
         )
     series, images = _project(chosen, phases, shards, cohort)
+    if cohort.imaging is not None and cohort.takes_papers:
+        tell_published_test(series, selection, hidden=cohort.imaging.pseudonyms)
     names = frozenset(genes15["patient"])
     subgroup = read_subgroup(subgroups, selection, names) if subgroups is not None else pd.Series(dtype=np.float64)
     patients = _patient_table(genes15, series, omics, subgroup, selection)
@@ -100,38 +105,6 @@ def _phases(shards: Sequence[Path]) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def losses(ledger: pd.DataFrame, phases: pd.DataFrame) -> pd.DataFrame:
-    """What was lost, by reason: unit (series, phase), reason, count, share of the unit's all."""
-    lost = {"series": ledger[ledger["status"] != "ok"], "phase": phases[~phases["kept"].astype(bool)]}
-    rows = [
-        {"unit": unit, "reason": reason, "count": count, "share": count / total}
-        for (unit, table), total in zip(lost.items(), (len(ledger), len(phases)), strict=True)
-        for reason, count in sorted(table["reason"].value_counts().items(), key=lambda item: (-item[1], str(item[0])))
-    ]
-    return pd.DataFrame(rows, columns=["unit", "reason", "count", "share"])
-
-
-def check_fetched(ledger: pd.DataFrame, allowed: float, path: Path) -> None:
-    """Raise DataError when a larger share than ``allowed`` of the series of a ledger did not come whole."""
-    reasons = ledger.loc[ledger["status"] != "ok", "reason"]
-    action = "Fetch again (delete the ledger)"
-    check_lost(reasons, len(ledger), allowed, path, what="series", how="did not come whole", action=action)
-
-
-def check_share(phases: pd.DataFrame, allowed: float, path: Path) -> None:
-    """Raise DataError when a larger share than ``allowed`` of the contrast phases (pre, post) cannot be used.
-
-    A series of which no header can be read counts as one: it may have been any. Where other phases are kept too
-    (``imaging.phases: all``), they count, and those whose images were refused.
-    """
-    contrast, kept = phases["phase"].str.fullmatch(rf"pre|post\d+|{UNREADABLE}"), phases["kept"].astype(bool)
-    if (kept & ~contrast).any():
-        contrast |= kept | phases["reason"].str.contains(REFUSED, regex=False)
-    usable = phases[contrast]
-    reasons = usable.loc[~usable["kept"].astype(bool), "reason"]
-    check_lost(reasons, len(usable), allowed, path, what="phases")
-
-
 def _choose(phases: pd.DataFrame, conditioned: frozenset[str], selection: Selection, every: bool) -> pd.DataFrame:
     """Phases that become images (index phases, or every one); each that does not is a row of the selection table."""
     kept = []
@@ -166,7 +139,7 @@ def _project(
         images[position] = np.rint(np.clip(flat / WHITE[how], 0, 1) * 255).astype(np.uint8)
         note = f"study {phase.study_number}, {phase.phase}, {how} projection"
         note += "" if (phase.patient, phase.study_number) in with_pre else "; scaled by itself: no pre-contrast phase"
-        rows.append((position, phase.volume, phase.patient, phase.view, note))
+        rows.append((position, phase.volume, phase.series, phase.patient, phase.view, note))
     return pd.DataFrame(rows, columns=list(SERIES_COLUMNS)).astype({"image_index": np.int64}), images
 
 

@@ -31,8 +31,9 @@ class ReleasedCohort:
     """One cohort in memory.
 
     patients: one row a patient that has a condition (columns of :data:`~radgen_lib.cohort.schema.PATIENT_COLUMNS`);
-    series: image_index, series, patient, view, note, one row a usable image; selection: every decision with its
-    reason; genes15 and factors17: patient and raw values; images: uint8 [n, 128, 128], row = image_index.
+    series: image_index, series (of an ingested cohort: the volume), series_uid (SeriesInstanceUID; its pseudonym where
+    identifiers are hidden), patient, view, note, one row a usable image; selection: every decision with its reason;
+    genes15 and factors17: patient and raw values; images: uint8 [n, 128, 128], row = image_index.
     """
 
     patients: pd.DataFrame
@@ -105,14 +106,3 @@ def write_cohort(cohort: ReleasedCohort, folder: Path) -> None:
     for name in TABLES:
         write_parquet(folder / f"{name}.parquet", getattr(cohort, name))
     write_array(folder / "images.npy", cohort.images)
-
-
-def read_cohort(folder: Path) -> ReleasedCohort:
-    """Read what :func:`write_cohort` wrote; images are memory-mapped, the patient table is checked again."""
-    absent = [name for name in [*(f"{t}.parquet" for t in TABLES), "images.npy"] if not (folder / name).is_file()]
-    if absent:
-        raise data_error(folder, f"no {', '.join(absent)}", "Run the cohort rule first")
-    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
-    check_patients(tables["patients"])
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    return ReleasedCohort(**tables, images=images)

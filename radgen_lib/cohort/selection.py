@@ -14,6 +14,8 @@ SELECTION_COLUMNS = ("step", "unit", "id", "source", "row", "kept", "reason")
 # Name of a phase that nobody knows, because no header of its series can be read; words of the reason of one whose
 # images were refused though their headers can be read.
 UNREADABLE, REFUSED = "unreadable", "images refused"
+# End of the reason of what was never meant to be a phase (localiser, subtraction ...), and the reason of a copy.
+NO_CONTRAST_PHASE, COPY = "not a contrast phase", "the same series twice"
 Cells = dict[str, str]
 
 

@@ -11,15 +11,15 @@ import pandas as pd
 from radgen_lib.cohort.dealing import deal
 from radgen_lib.cohort.endpoints import endpoint_splits
 from radgen_lib.cohort.ids import site_of
+from radgen_lib.cohort.published import PUBLISHED_TEST, published_test
 from radgen_lib.core.config.cohort import Splits
 from radgen_lib.core.errors import ConfigError, DataError, LeakageError
 from radgen_lib.core.plan import PUBLISHED_FOLDS, fold_names
 from radgen_lib.core.seeds import make_rng
 
-__all__ = ["DESIGNS", "PUBLISHED_TEST", "SPLIT_COLUMNS", "check_splits", "endpoint_splits", "image_splits"]
+__all__ = ["DESIGNS", "SPLIT_COLUMNS", "check_splits", "endpoint_splits", "image_splits"]
 
 DESIGNS = ("published_split", "published_folds", "grouped", "site", "full")
-PUBLISHED_TEST = (1, 16, 24, 33)
 SPLIT_COLUMNS = ("design", "fold", "image_index", "patient", "role")
 Fold = tuple[str, frozenset[int]]
 
@@ -33,30 +33,35 @@ def image_splits(
     seed: int,
     designs: Sequence[str] | None = None,
     sites: Mapping[str, Sequence[str]] | None = None,
+    stand_in: bool = True,
 ) -> pd.DataFrame:
     """Train and test images of every fold of every design: design, fold, image_index, patient, role.
 
-    - ``published_split``: images 1, 16, 24 and 33 (those that exist) are the test part; patients cross.
+    - ``published_split``: images of the papers' four test series (those that exist) are the test part; patients cross.
+      In a cohort with none of them images 1, 16, 24 and 33 stand in, unless ``stand_in`` is False, as it must be where
+      the results are held against the papers' numbers.
     - ``published_folds``: a random partition of the images into 15 folds as even as possible (58: 13 of 4 and 2 of
-      3), not grouped; patients cross.
+      3), not grouped; patients cross. The papers give no list of theirs, so the draw is our own in every cohort.
     - ``grouped``: ``folds`` folds by patient, drawn ``repeats`` times, stratified by site and ER status.
     - ``site``: each group of ``sites`` (None: those of the released cohort) held out once; a group with no image, or
       with all of them, has no fold.
     - ``full``: every image trains, nothing is tested.
 
-    ``designs`` names the wanted ones; None takes all, without those published ones that need more images (the log
-    names them). Names of folds are those of :func:`radgen_lib.core.plan.fold_names`. The result depends on the sets
-    of patients and images and on ``seed``, not on the order of rows. Raises ConfigError when there are fewer patients
-    (or images) than folds, or for an unknown design, DataError when a published test image is needed and none exists.
+    ``designs`` names the wanted ones; None takes all, without those published ones that need more or other images
+    (the log names them). Names of folds are those of :func:`radgen_lib.core.plan.fold_names`. The result depends on
+    the sets of patients and images and on ``seed``, not on the order of rows. Raises ConfigError when there are fewer
+    patients (or images) than folds, or for an unknown design, DataError when a published test image is needed and none
+    exists.
     """
-    wanted = _possible(series) if designs is None else designs
+    single = published_test(series, stand_in=stand_in)
+    wanted = _possible(series, single) if designs is None else designs
     series = series.sort_values("image_index")
     groups = Splits().sites if sites is None else sites
     named = Splits(folds=folds, repeats=repeats, sites={name: list(codes) for name, codes in groups.items()})
     names = {design: fold_names(design, named) for design in wanted}
     parts = []
     for design in wanted:
-        for fold, test in _held_out(design, names[design], patients, series, folds, seed, groups):
+        for fold, test in _held_out(design, names[design], patients, series, folds, seed, groups, single):
             part = series[["image_index", "patient"]].copy()
             part["design"], part["fold"] = design, fold
             part["role"] = np.where(part["image_index"].isin(test), "test", "train")
@@ -66,9 +71,9 @@ def image_splits(
     return pd.concat(parts, ignore_index=True)[list(SPLIT_COLUMNS)]
 
 
-def _possible(series: pd.DataFrame) -> list[str]:
+def _possible(series: pd.DataFrame, single: frozenset[int]) -> list[str]:
     impossible = {
-        "published_split": not set(PUBLISHED_TEST) & set(series["image_index"]),
+        "published_split": not single,
         "published_folds": len(series) < PUBLISHED_FOLDS,
     }
     left_out = [design for design, is_so in impossible.items() if is_so]
@@ -85,9 +90,10 @@ def _held_out(
     folds: int,
     seed: int,
     sites: Mapping[str, Sequence[str]],
+    single: frozenset[int],
 ) -> list[Fold]:
     if design == "published_split":
-        return [(names[0], _published_test(series))]
+        return [(names[0], _some(single))]
     if design == "published_folds":
         return _image_folds(names, series, seed)
     if design == "grouped":
@@ -99,14 +105,13 @@ def _held_out(
     raise ConfigError(f"design {design!r} is not known. Allowed: {', '.join(DESIGNS)}")
 
 
-def _published_test(series: pd.DataFrame) -> frozenset[int]:
-    test = frozenset(PUBLISHED_TEST) & frozenset(series["image_index"])
-    if not test:
+def _some(single: frozenset[int]) -> frozenset[int]:
+    if not single:
         raise DataError(
-            f"published_split: none of the images {', '.join(map(str, PUBLISHED_TEST))} is there. "
-            "Leave published_split out of the designs of this cohort"
+            f"published_split: none of the images {', '.join(map(str, PUBLISHED_TEST))} is there, by its series or "
+            "(in a cohort of other series) by its number. Leave published_split out of the designs of this cohort"
         )
-    return test
+    return single
 
 
 def _image_folds(names: Sequence[str], series: pd.DataFrame, seed: int) -> list[Fold]:

@@ -19,8 +19,8 @@ SHARD_TABLES = ("series.parquet", "phases.parquet", "selection.parquet", "masks.
 SHARD_FILES = (*SHARD_TABLES, "volumes.npy", "masks.npy", "contact_sheets.zip", "nifti", "card.json")
 OMICS_FILES = (
     "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json", "tensor_scales.json",
-    "clinical.parquet",
-    "mutations.parquet", "mutated.parquet", "decisions.parquet", "quality.parquet", "selection.parquet", "card.json",
+    "clinical.parquet", "mutations.parquet", "mutated.parquet", "decisions.parquet", "losses.parquet",
+    "quality.parquet", "selection.parquet", "card.json",
 )  # fmt: skip
 ROW_TABLES = ("kaplan_meier", "nearest_pairs", "predictions", "risks")
 ANALYSES = ("fidelity", "prediction", "survival", "survival_search", "adherence", "memorisation", "leakage")

@@ -36,6 +36,20 @@ class SourceLayout:
             return []
         return [f"{self.config.downloads}/{PAPER_SERIES}/{filenames[PAPER_SERIES]}"]
 
+    def own_images(self, cohort: str) -> str | None:
+        """The user's folder that a cohort's series are read from; None for every other source."""
+        imaging = self.config.cohorts[cohort].imaging
+        return imaging.location if imaging is not None and imaging.source == "folder" else None
+
+    def own_study(self, cohort: str) -> str | None:
+        """The user's folder or tarball that a cohort's molecular study is read from; None for every other source."""
+        omics = self.config.cohorts[cohort].omics
+        return omics.location if omics is not None and omics.source == "folder" else None
+
+    def own_masks(self, cohort: str) -> str:
+        """The folder that users put masks into, beside the store of series; it need not be there."""
+        return f"{self.config.downloads}/{cohort}/masks"
+
     def phantom_disk_mb(self, cohort: str) -> int:
         """Disk that one shard of a phantom's images takes: two bytes a voxel and 2 kB of header a slice, half spare."""
         if (phantom := self.config.cohorts[cohort].phantom) is None:
@@ -72,6 +86,16 @@ class SourceLayout:
         if path is None:
             return []
         return [f"{self.config.downloads}/{path}/{filenames[path]}" if path in filenames else path]
+
+    def registry_files(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
+        """Every file of the registry that an ingested cohort is made from, sorted; the user's own are left out."""
+        block = self.config.cohorts[cohort]
+        tables = self.duke_tables(cohort, filenames) if self.has_duke_tables(cohort) else {}
+        used = [*self.series_list(cohort, filenames), *self.clinical(cohort, filenames), *tables.values()]
+        used += [self.study(cohort, filenames)] if block.omics is not None else []
+        used += self.subgroups(cohort, filenames)
+        known = {f"{self.config.downloads}/{name}/{file}" for name, file in filenames.items()}
+        return sorted(known & set(used))
 
     def rest(self, cohort: str) -> list[str]:
         """The table of what the portal's REST service said of the attributes that the study lacks."""

@@ -22,6 +22,7 @@ from radgen_lib.core.plan import generator_options
 
 State = dict[str, np.ndarray]
 SWITCHES = ("batch_size", "start_noise")
+ROUNDING = 2e-5  # how far a pixel (in units of [0, 1]) may differ between a row drawn alone and within a batch
 
 
 class Options(BaseModel):
@@ -55,7 +56,7 @@ class FitContext:
     """What a fit may use beside its data; the same seed and data give the same weights.
 
     ``resume`` is a folder for training state (None: no checkpoints); ``record`` takes one row of training figures
-    (``{"step": 10, "loss": 0.5, ...}``); ``score`` maps a fitted generator's samples to a number to maximise.
+    (``{"step": 10, "loss": 0.5, ...}``).
     """
 
     seed: int
@@ -92,8 +93,10 @@ class Generator(ABC):
     def sample(self, conditions: np.ndarray, seeds: Sequence[int], *, device: str = "cpu") -> np.ndarray:
         """Return float32 [n, image_size, image_size], one image per row of ``conditions`` [n, c].
 
-        Row i depends on ``conditions[i]`` and ``seeds[i]`` alone, never on the other rows or the batch size.
-        Values may leave [0, 1] (the published model's do); callers clamp where their protocol says so.
+        Row i depends on ``conditions[i]`` and ``seeds[i]`` alone, and the same call gives the same bytes. Other rows
+        and the batch size may move a pixel by rounding (:data:`ROUNDING`, in float32 on one device): a library sums a
+        batch of another size in another order. Values may leave [0, 1] (the published model's do); callers clamp where
+        their protocol says so.
         """
 
     @abstractmethod

@@ -71,10 +71,10 @@ class EDMOptions(LoopOptions):
     sampler: Annotated[
         Literal["heun", "ancestral", "dpm_sde"],
         Field(description="heun: deterministic; ancestral: noise anew at every step; dpm_sde: that, of second order"),
-    ] = "heun"
+    ] = "dpm_sde"
     sampling_steps: Annotated[
         int, Field(ge=1, le=2000, description="Steps: about 20 of heun, 50 of dpm_sde, hundreds of ancestral")
-    ] = 18
+    ] = 50
     sigma_min: Annotated[float, Field(gt=0, description="Lowest noise level of sampling")] = 0.002
     sigma_max: Annotated[float, Field(gt=0, description="Highest noise level of sampling")] = 80.0
     noise_mean: Annotated[float, Field(description="Mean of log sigma in training")] = 0.0
@@ -102,7 +102,7 @@ class EDMDiffusion(NetworkGenerator["PreconditionedUNet"]):
     """Diffusion from omics with EDM preconditioning, guidance and a few-step sampler.
 
     The scale of the data (``sigma_data``) and the centre come from the training images alone and are stored with the
-    weights. Sampling starts from standard noise of each row's own seed; batches agree to rounding, not to the bit.
+    weights. Sampling starts from standard noise of each row's own seed; batches agree to ``base.ROUNDING``.
     """
 
     Options: ClassVar[type[Options]] = EDMOptions

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import torch
 
     Loss = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
-    Score = Callable[[torch.nn.Module], float]
 
 
 class LoopOptions(Options):
@@ -57,19 +56,16 @@ def train(
     data: TrainingData,
     options: LoopOptions,
     context: FitContext,
-    *,
-    score: Score | None = None,
 ) -> torch.nn.Module:
     """Train ``network`` in place and return it on the CPU in evaluation mode.
 
     ``loss(network, images [b, 1, H, W], conditions [b, c], generator)`` returns the mean loss of a batch; every random
     number in it must come from ``generator`` (on the CPU, seeded per step) or from dropout. The returned weights are
-    the averaged ones with ``options.ema``; with ``score`` (to maximise, called after every epoch on the weights that
-    would be returned) those of the best epoch; else the last.
+    the averaged ones with ``options.ema``, else the last.
 
     With ``context.resume`` the state is saved there, taken up again by the next call with the same data, options, seed
-    and device, and removed on success. ``context.record`` gets a row per epoch (epoch, step, loss, learning_rate, and
-    score); a resumed call gives the earlier rows again first. SIGTERM and SIGINT save the state and raise
+    and device, and removed on success. ``context.record`` gets a row per epoch (epoch, step, loss, learning_rate); a
+    resumed call gives the earlier rows again first. SIGTERM and SIGINT save the state and raise
     StopRequested; a loss that is not finite raises RadgenError.
     """
     from radgen_lib.generators.loop_run import Curves, Run  # torch and Fabric: not needed to check options
@@ -83,7 +79,7 @@ def train(
         stop_on_signal() as stop,
         closing(Curves(context)) as curves,
     ):
-        run = Run(network, loss, data, options, context, score, curves)
+        run = Run(network, loss, data, options, context, curves)
         run.resume()
         run.go(stop)
         return run.finish()

@@ -32,7 +32,7 @@ from radgen_lib.generators.loop import wanted
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from radgen_lib.generators.loop import LoopOptions, Loss, Score
+    from radgen_lib.generators.loop import LoopOptions, Loss
 
 LOG = logging.getLogger("radgen")
 
@@ -75,10 +75,9 @@ class Run:
         data: TrainingData,
         options: LoopOptions,
         context: FitContext,
-        score: Score | None,
         curves: Curves,
     ) -> None:
-        self.network, self.loss, self.options, self.context, self.score = network, loss, options, context, score
+        self.network, self.loss, self.options, self.context = network, loss, options, context
         self.curves = curves
         self.fabric = _fabric(options, context)
         device = self.fabric.device
@@ -90,8 +89,6 @@ class Run:
             torch.compile(network) if wanted(options.compile, context) else network, optimizer
         )
         self.average = copy.deepcopy(network).requires_grad_(False) if options.ema else None
-        self.best: dict[str, torch.Tensor] = {}
-        self.best_score = -math.inf
         self.step = 0
         self.batches_per_epoch = math.ceil(len(self.images) / options.batch_size)
         self.steps_per_epoch = math.ceil(self.batches_per_epoch / options.accumulate)
@@ -100,7 +97,7 @@ class Run:
         facts = {
             "options": options.model_dump(exclude={"checkpoint_minutes", "checkpoint_steps"}), "seed": context.seed,
             "device": context.device, "threads": context.threads, "deterministic": context.deterministic,
-            "torch": str(torch.__version__), "network": type(network).__qualname__, "scored": score is not None,
+            "torch": str(torch.__version__), "network": type(network).__qualname__,
         }  # fmt: skip
         self.checkpoints = Checkpoints(context.resume, identity(network, [data.images, data.conditions], facts))
 
@@ -114,8 +111,6 @@ class Run:
         load_optimizer(self.optimizer.optimizer, section(found.tensors, "optimizer/"))
         if self.average is not None:
             self.average.load_state_dict(section(found.tensors, "average/"))
-        self.best = section(found.tensors, "best/")
-        self.best_score = -math.inf if found.facts["best_score"] is None else found.facts["best_score"]
         self.loss_sum.fill_(found.facts["loss_sum"])
         for row in found.facts["rows"]:
             self.curves.add(row)
@@ -137,11 +132,7 @@ class Run:
         tensors.update(optimizer_tensors(self.optimizer.optimizer))
         if self.average is not None:
             tensors.update({f"average/{name}": value for name, value in self.average.state_dict().items()})
-        tensors.update({f"best/{name}": value for name, value in self.best.items()})
-        facts: dict[str, Any] = {
-            "rows": self.curves.rows, "loss_sum": self.loss_so_far(),
-            "best_score": self.best_score if math.isfinite(self.best_score) else None,
-        }  # fmt: skip
+        facts: dict[str, Any] = {"rows": self.curves.rows, "loss_sum": self.loss_so_far()}
         return self.checkpoints.save(Checkpoint(self.step, tensors, facts))
 
     def go(self, stop: StopFlag) -> None:
@@ -191,26 +182,15 @@ class Run:
             self.end_epoch(epoch)
 
     def end_epoch(self, epoch: int) -> None:
-        """Record the epoch's mean loss and keep its weights when they score best."""
+        """Record the epoch's mean loss."""
         mean = self.loss_so_far() / len(self.images)
         self.loss_sum.zero_()
         row = {"epoch": epoch + 1, "step": self.step, "loss": mean, "learning_rate": self.options.learning_rate}
-        if self.score is not None:
-            candidate = self.network if self.average is None else self.average
-            candidate.eval()
-            with torch.no_grad():
-                row["score"] = float(self.score(candidate))
-            candidate.train()
-            if row["score"] > self.best_score:
-                self.best_score = row["score"]
-                self.best = {name: value.detach().clone() for name, value in candidate.state_dict().items()}
         self.curves.add(row)
 
     def finish(self) -> torch.nn.Module:
         """The weights to use, on the CPU; the training state is removed."""
-        if self.best:
-            self.network.load_state_dict(self.best)
-        elif self.average is not None:
+        if self.average is not None:
             self.network.load_state_dict(self.average.state_dict())
         self.checkpoints.clear()
         return self.network.cpu().eval()

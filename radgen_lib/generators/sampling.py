@@ -66,13 +66,26 @@ def plan_rows(splits: pd.DataFrame, folds: Sequence[str], plan: SamplePlan) -> p
         if fold in plan.synthetic_folds:
             rows += [_row(fold, "synthetic", p, p, 0) for p in plan.others]
             if plan.primary:
-                shuffled = make_rng(plan.seed, "shuffled", fold).permutation(np.array(plan.others, dtype=object))
-                rows += [_row(fold, "shuffled", p, q, 0) for p, q in zip(plan.others, shuffled, strict=True)]
+                rows += [_row(fold, "shuffled", p, q, 0) for p, q in exchanged(plan.others, plan.seed, fold)]
     table = pd.DataFrame(rows, columns=COLUMNS[:-1])
     # A shifted condition starts from the same noise at every shift: what changes is the condition alone.
     names = ["fold", "kind", "patient", "draw"]
     table["seed"] = [derive_seed(plan.seed, *values) for values in table[names].itertuples(index=False)]
     return table
+
+
+def exchanged(patients: Sequence[str], seed: int, fold: str) -> list[tuple[str, str]]:
+    """Pairs (patient, whose condition it gets) in the order of ``patients``: nobody keeps the own condition.
+
+    One random cycle through all patients (Sattolo 1986, doi:10.1016/0020-0190(86)90073-6). A single patient has nobody
+    to exchange with, so there is no pair.
+    """
+    rng = make_rng(seed, "shuffled", fold)
+    given = list(patients)
+    for last in range(len(given) - 1, 0, -1):
+        other = int(rng.integers(last))
+        given[last], given[other] = given[other], given[last]
+    return list(zip(patients, given, strict=True)) if len(given) > 1 else []
 
 
 def _row(
@@ -116,8 +129,8 @@ def draw_samples(
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Draw the images of ``plan``; returns float16 [n, H, W] and the plan with ``row`` in front.
 
-    Patients without the condition drop out of the plan (they are rows of the selection table already). The generator
-    is a deterministic function of condition and seed, so repeated rows are drawn once.
+    Patients without the condition drop out of the plan (they are rows of the selection table already). Raises
+    DataError when a pixel is no number.
     """
     given = {str(fold): of_fold(conditions, str(fold)) for fold in plan["fold"].unique()}
     parts = [

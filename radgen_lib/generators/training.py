@@ -19,17 +19,18 @@ from radgen_lib.core.seeds import derive_seed
 from radgen_lib.generators.base import FitContext, TrainingData, accepted_options, build_generator
 from radgen_lib.generators.resume import KeptFold
 from radgen_lib.generators.store import FittedGenerator
-from radgen_lib.omics.conditions import ConditionScaler, Method, of_fold
+from radgen_lib.omics.conditions import Method, Preparation, of_fold
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is trained: the class, its options, the condition and how it is scaled."""
+    """What is trained: the class, its options, the condition, its scaling, and whether expression is logged first."""
 
     class_path: str
     options: Mapping[str, Any]
     condition: str
     scaling: Method
+    log: bool
     image_size: int = 128
 
     def accepted(self) -> dict[str, Any]:
@@ -43,8 +44,9 @@ def fold_images(splits: pd.DataFrame, fold: str, role: str) -> np.ndarray:
     if rows.empty:
         there = ", ".join(sorted(splits["fold"].unique())[:9])
         raise DataError(
-            f"splits: this cohort has no fold {fold!r} (there are {there}): too few images, or no patient of the site. "
-            "Leave its design out of cpdm.protocols.NAME.designs, or its site out of cohorts.NAME.splits.sites"
+            f"splits: this cohort has no fold {fold!r} (there are {there}): too few images, no patient of the site, or "
+            "none of the published test series. Leave its design out of cpdm.protocols.NAME.designs, or its site out "
+            "of cohorts.NAME.splits.sites"
         )
     return np.sort(rows.loc[rows["role"] == role, "image_index"].to_numpy())
 
@@ -70,10 +72,7 @@ def train_fold(
     names = tuple(column for column in conditions.columns if column != "patient")
     table = conditions.set_index("patient")
     patients = rows["patient"].to_numpy().astype(str)
-    # The scaler sees each training patient once, however many images that patient has.
-    scaler = ConditionScaler.fit(
-        table.loc[sorted(set(patients)), list(names)], recipe.scaling, log=recipe.condition.startswith("genes")
-    )
+    scaler = Preparation(recipe.condition, recipe.scaling, recipe.log).fit(table[list(names)], patients)
     raw = table.loc[patients, list(names)].to_numpy(dtype=float)
     data = TrainingData(
         images=np.asarray(images[rows["image_index"].to_numpy()], dtype=np.float32) / np.float32(255),
@@ -169,7 +168,7 @@ def _for_fold(
     values = pd.util.hash_pandas_object(given[given["patient"].isin(rows["patient"])], index=False).tolist()
     seed = derive_seed(context.seed, recipe.class_path, recipe.condition, fold)
     images = rows["image_index"].tolist()
-    key = value_digest([recipe.class_path, recipe.accepted(), recipe.scaling, images, values, seed])
+    key = value_digest([recipe.class_path, recipe.accepted(), recipe.scaling, recipe.log, images, values, seed])
     place = f"{fold}-{key}"
     resume, board = context.resume, context.tensorboard
     return replace(

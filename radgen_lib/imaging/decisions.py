@@ -68,7 +68,8 @@ def lost_series(ledger: pd.DataFrame, found: set[str], faults: pd.DataFrame) -> 
     for line in ledger.to_dict("records"):
         if str(line["series"]) in found:
             continue
-        reason = str(reasons.get(str(line["folder"]), "")) or str(line["reason"]) or "no usable file"
+        said = "" if line["status"] == "ok" else str(line["reason"])  # of whole series: what was not compared
+        reason = str(reasons.get(str(line["folder"]), "")) or said or "no usable file"
         row = {name: line[name] for name in ("series", "patient", "study")}
         row |= dict.fromkeys(("modality", "manufacturer", "model", "view", "kind_of_pixels", "transfer_syntax"), "")
         row |= {"study_number": -1, "rows": 0, "cols": 0, "n_instances": 0, "n_phases": 0, "identifying": ""}
@@ -110,7 +111,8 @@ def _unknown_phase(line: Mapping[Hashable, Any]) -> dict[str, Any]:
     """A row of the phase table about a series of which nothing but its identifiers and the reason is known."""
     row = {name: line[name] for name in ("patient", "study", "series", "reason")}
     row |= {"phase": UNREADABLE, "decision": "no header of the series can be read", "site": site_name(row["patient"])}
-    row |= dict.fromkeys(("seconds_source", "view", "manufacturer"), "") | dict.fromkeys(("slices", "rows", "cols"), 0)
+    row |= dict.fromkeys(("seconds_source", "view", "side", "manufacturer"), "")
+    row |= dict.fromkeys(("slices", "rows", "cols"), 0)
     row |= dict.fromkeys(("seconds", "spacing_slice", "spacing_row", "spacing_col", "field_strength"), _NAN)
     return {**row, "index_phase": False, "kept": False}
 

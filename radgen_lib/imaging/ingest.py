@@ -23,6 +23,7 @@ from radgen_lib.imaging.contact import SheetArchive, sheet_name
 from radgen_lib.imaging.decisions import ingest_selection, lost_series, series_table, with_unreadable
 from radgen_lib.imaging.dicom.phases import find_phases
 from radgen_lib.imaging.dicom.scan import scan
+from radgen_lib.imaging.looks import worth_a_look
 from radgen_lib.imaging.mask_tables import MaskFile, files_by_study, mask_frame
 from radgen_lib.imaging.pseudonyms import Names, Pseudonyms
 from radgen_lib.imaging.store import MASK_TYPE, VOLUME_TYPE, ArrayWriter
@@ -30,6 +31,7 @@ from radgen_lib.imaging.study import NIFTI_FOLDER, StudyResult, StudyTask, read_
 
 _LOG = logging.getLogger("radgen")
 _NEW = {"row": -1, "scale": np.nan, "registration": "", "motion_before_mm": np.nan, "motion_after_mm": np.nan}
+_LARGE = ("volumes.npy", "masks.npy", "contact_sheets.zip")
 _TABLES = ("series", "phases", "selection", "masks")
 
 
@@ -139,17 +141,17 @@ def _mask_files(
 def _tasks(
     phases: pd.DataFrame, members: dict[str, pd.DataFrame], masks: dict[tuple[str, int], list[MaskFile]]
 ) -> list[StudyTask]:
-    """One task a study with a kept phase or a mask, in the order of the phase table; then masks without a study."""
+    """One task a study with anything to read or look at, in the order of the table; then masks without a study."""
     tasks = []
     left = dict(masks)
     for (patient, number), rows in phases.groupby(["patient", "study_number"], sort=False):
         key = (str(patient), int(number))
         kept = rows[rows["kept"]]
-        files = tuple(left.pop(key, []))
-        if len(kept) or files:
+        files, refused = tuple(left.pop(key, [])), worth_a_look(rows, members)
+        if len(kept) or files or refused:
             records = tuple({str(k): v for k, v in row.items()} for row in kept.to_dict("records"))
             used = {str(row["volume"]): members[str(row["volume"])] for row in records}
-            tasks.append(StudyTask(key[0], str(rows["study"].iloc[0]), records, used, files))
+            tasks.append(StudyTask(key[0], str(rows["study"].iloc[0]), records, used, files, refused))
     return tasks + [StudyTask(patient, "", (), {}, tuple(files)) for (patient, _), files in sorted(left.items())]
 
 
@@ -158,9 +160,7 @@ class _Writer:
 
     def __init__(self, stack: ExitStack, out: Path, shape: tuple[int, ...]) -> None:
         # Entered first, so left last: each file is closed before it gets its name.
-        paths = [
-            stack.enter_context(atomic_path(out / name)) for name in ("volumes.npy", "masks.npy", "contact_sheets.zip")
-        ]
+        paths = [stack.enter_context(atomic_path(out / name)) for name in _LARGE]
         self._volumes = ArrayWriter(paths[0], shape, VOLUME_TYPE)
         self._masks = ArrayWriter(paths[1], shape, MASK_TYPE)
         self._sheets = SheetArchive(paths[2])
@@ -179,6 +179,8 @@ class _Writer:
                 facts |= {"motion_before_mm": phase.motion_before_mm, "motion_after_mm": phase.motion_after_mm}
                 self._sheets.add(phase.volume, phase.sheet)
             self.phase_rows[phase.volume] = facts
+        for volume, sheet in result.looks.items():
+            self._sheets.add(volume, sheet)
         arrays = iter(result.masks.arrays)
         for row in result.masks.rows:
             placed = self._masks.append(next(arrays)) if row["kept"] else -1

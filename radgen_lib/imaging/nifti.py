@@ -12,8 +12,7 @@ import numpy as np
 from radgen_lib.core.atomic import write_bytes
 from radgen_lib.imaging.les import MaskFault
 from radgen_lib.imaging.volume import Volume
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+from radgen_lib.sources.nifti_place import LPS_TO_RAS, NiftiFault, open_nifti, read_values
 
 
 def affine_of(volume: Volume) -> np.ndarray:
@@ -22,8 +21,8 @@ def affine_of(volume: Volume) -> np.ndarray:
     DICOM and :class:`Volume` count to the left and to the back, so the first two patient axes change sign.
     """
     affine = np.eye(4)
-    affine[:3, :3] = _LPS_TO_RAS @ np.asarray(volume.direction) @ np.diag(volume.spacing[::-1])
-    affine[:3, 3] = _LPS_TO_RAS @ np.asarray(volume.origin)
+    affine[:3, :3] = LPS_TO_RAS @ np.asarray(volume.direction) @ np.diag(volume.spacing[::-1])
+    affine[:3, 3] = LPS_TO_RAS @ np.asarray(volume.origin)
     return affine
 
 
@@ -39,31 +38,16 @@ def write_nifti(volume: Volume, path: Path) -> None:
 
 
 def read_nifti(path: Path) -> Volume:
-    """Read a three-dimensional ``.nii`` or ``.nii.gz``.
+    """Read a three-dimensional ``.nii`` or ``.nii.gz`` as float32.
 
-    Raises MaskFault when the file cannot be read, has no place in the patient (no affine), is not three-dimensional
-    or has skewed axes.
+    Raises MaskFault for what :func:`~radgen_lib.sources.nifti_place.open_nifti` refuses: masks are held to the rules of
+    images, so that a place is never guessed.
     """
     try:
-        image: Any = nib.load(path)
-        values = np.asarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise MaskFault(f"NIfTI cannot be read ({type(error).__name__})") from error
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        raise MaskFault(f"NIfTI has {values.ndim} dimensions, not 3")
-    axes = _LPS_TO_RAS @ image.affine[:3, :3]
-    spacing = np.linalg.norm(axes, axis=0)
-    if not np.isfinite(spacing).all() or spacing.min() <= 0:
-        raise MaskFault("NIfTI has no usable affine")
-    direction = axes / spacing
-    if np.abs(direction.T @ direction - np.eye(3)).max() > 1e-3:
-        raise MaskFault("NIfTI has skewed axes")
-    origin = _LPS_TO_RAS @ image.affine[:3, 3]
-    return Volume(
-        values=values.transpose(2, 1, 0),
-        spacing=(float(spacing[2]), float(spacing[1]), float(spacing[0])),
-        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
-        direction=direction,
-    )
+        image, place = open_nifti(path)
+        values = read_values(image, place.shape)
+    except NiftiFault as fault:
+        raise MaskFault(f"NIfTI: {fault}") from fault
+    columns, rows, slices = place.spacing
+    origin = (float(place.origin[0]), float(place.origin[1]), float(place.origin[2]))
+    return Volume(values.astype(np.float32).transpose(2, 1, 0), (slices, rows, columns), origin, place.direction)

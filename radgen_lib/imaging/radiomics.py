@@ -28,7 +28,7 @@ def radiomic_features(images: np.ndarray, *, binning: Binning, threads: int = 1)
     The mask is the fixed central box of rows and columns 1/8 to 7/8 (PROTOCOLS B.5). ``count32`` clips to [0, 1],
     rescales to 0-255 and uses 32 grey levels between minimum and maximum of the box. ``width25`` is the published
     setting: the image as it is with bins of width 25, so that all of [0, 1] is one grey level and most texture
-    features are constants (weakness B-W05; :func:`constant_features` lists them).
+    features are constants (weakness B-W05).
 
     The classes of PyRadiomics are called directly: the same values as its RadiomicsFeatureExtractor without that
     one's fixed cost per image. A value that is not finite becomes NaN. ``threads`` above 1 shares the images among
@@ -119,14 +119,3 @@ def feature_names() -> tuple[str, ...]:
         for feature, deprecated in sorted(kind.getFeatureNames().items())
         if not deprecated
     )
-
-
-def constant_features(table: pd.DataFrame) -> list[str]:
-    """Columns that carry nothing: not finite in every row, or the same value (to 1e-9 relative) in all finite rows."""
-    constant = []
-    for name in table.columns:
-        values = table[name].to_numpy(dtype=np.float64)
-        values = values[np.isfinite(values)]
-        if not len(values) or np.ptp(values) <= 1e-9 * max(1.0, float(np.abs(values).max())):
-            constant.append(str(name))
-    return constant

@@ -1,7 +1,8 @@
 """Post-contrast phases onto the pre-contrast one, and the motion that is left.
 
-Mutual information (Mattes et al., IEEE TMI 2003) is the measure, because contrast agent changes the grey values; all
-of it is SimpleITK's. One thread and regular sampling, so that the result is the same on every machine.
+A search for motion always ends somewhere, and contrast agent, the pulsing heart and thick slices draw it away from
+where the patient is. So a transform is used only when it moves the image by more than what two halves of the image
+disagree about; else what was there before it stays, and the outcome says so.
 """
 
 from __future__ import annotations
@@ -12,20 +13,16 @@ from typing import Any, Literal
 import numpy as np
 import SimpleITK
 
+from radgen_lib.imaging.registration_search import Image, Kind, Pair, Transform
 from radgen_lib.imaging.volume import Volume, VolumeFault
 
 sitk: Any = SimpleITK  # the package types only a part of its functions
-_Image = Any  # SimpleITK.Image
-_Transform = Any  # SimpleITK.Transform
 How = Literal["none", "rigid", "bspline"]
-_BINS = 32
-_MESH_MM = 60.0  # distance of the spline's control points
-_STEPS_MM = (4.0, 2.0, 1.0)  # voxels of the levels, coarse to fine
-_SPLINE_STEP_MM = 3.0
-_SAMPLES, _SPLINE_SAMPLES = 30_000, 15_000  # voxels that the measure is computed on, at most
+_STEPS: dict[str, tuple[Kind, ...]] = {
+    "none": ("shift", "rigid"), "rigid": ("shift", "rigid"), "bspline": ("shift", "rigid", "bspline")
+}  # fmt: skip
+_VOXELS = 0.1  # share of a voxel's edge (geometric mean) that no search tells from rest
 _NAN = float("nan")
-_ACCURACY_MM = 0.3  # a rigid search finds up to this between images of one place
-_SEED = 1  # SimpleITK moves regular samples a little at random
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +30,13 @@ class Registered:
     """The moving image on the fixed one's grid, the motion before and after (mm), and the transform that was used.
 
     ``transform`` maps places in the fixed image to places in the moving one; None is the identity. ``outcome`` is the
-    kind of transform that was used (none, rigid, bspline) and, after a colon, why it is not what was asked for.
+    kind of transform that was used (none, shift, rigid, bspline) and, after a colon, why it is not what was asked for.
     """
 
     volume: Volume
     before_mm: float
     after_mm: float
-    transform: _Transform | None
+    transform: Transform | None
     outcome: str
 
 
@@ -55,69 +52,69 @@ def register(moving: Volume, fixed: Volume, how: How) -> tuple[Volume, float, fl
 def registered(moving: Volume, fixed: Volume, how: How) -> Registered:
     """Register ``moving`` to ``fixed``.
 
-    ``rigid``: three shifts and three angles; ``bspline``: these, then a cubic spline with control points every 60 mm;
-    ``none``: only brought to the grid, and motion is measured. Motion is the root mean square length, over the
-    foreground (Otsu), of the rigid displacement that mutual information finds between two images: its first value
-    is of the images as acquired, its second of the registered one, so what a rigid search can still find; NaN where
-    the search fails. A registration that fails or does not raise mutual information is dropped, the spline to the
-    rigid one before it, that to the image as acquired, and the outcome says so. Raises ValueError for another
-    ``how``, VolumeFault when the images do not overlap.
+    ``rigid``: three shifts, then three angles with them; ``bspline``: then a cubic spline with control points every
+    60 mm; ``none``: only brought to the grid, and motion is measured. A step is used when it raises mutual information
+    and takes the image further than its search in two halves of the image differs, and than a tenth of a voxel; else
+    the transform before it stays. A rigid transform whose angles were dropped is called ``shift``.
+
+    Motion is a root mean square displacement in mm over the foreground (Otsu). ``before_mm``: of the transform that
+    is used, or of the shift that was found but not used. ``after_mm``: how far the transforms of two halves of the
+    image are apart, for the kind that is used; ``before_mm`` where none is. Both are estimates from the images, and an
+    error that the halves share is in neither. NaN where the search fails. Raises ValueError for another ``how``,
+    VolumeFault when the images do not overlap.
     """
-    if how not in ("none", "rigid", "bspline"):
+    if how not in _STEPS:
         raise ValueError(f"registration {how!r}: allowed are none, rigid and bspline")
     target, source = _image(fixed), _image(moving)
-    identity = sitk.Transform(3, sitk.sitkIdentity)
+    still = sitk.Transform(3, sitk.sitkIdentity)
     if not (_varies(fixed) and _varies(moving)):
         said = "none" if how == "none" else "none: one of the images has a single value"
-        return Registered(_resampled(source, target, identity, fixed), _NAN, _NAN, None, said)
-    shared = {"none": _information(identity, source, target)}
-    if np.isnan(shared["none"]):
+        return Registered(_resampled(source, target, still, fixed), _NAN, _NAN, None, said)
+    pair = Pair(source, target)
+    if np.isnan(pair.information(still)):
         raise VolumeFault("cannot be registered: the images do not overlap")
-    found, failed = _searched(source, target, how)
-    before = _length(found["rigid"], target) if "rigid" in found else _NAN
+    used, transform, before, after, reasons = _stepwise(pair, still, _STEPS[how])
     if how == "none":
-        return Registered(_resampled(source, target, identity, fixed), before, before, None, "none")
-    shared |= {name: _information(transform, source, target) for name, transform in found.items()}
-    used = max(shared, key=lambda name: np.nan_to_num(shared[name], nan=-np.inf))
-    transform = found.get(used)
-    result = _resampled(source, target, identity if transform is None else transform, fixed)
-    after = before if transform is None else _left(result, target)
-    dropped = list(shared)[list(shared).index(used) + 1 :]
-    return Registered(
-        result, before, after, transform, _outcome(used, dropped, failed, worse=after > before + _ACCURACY_MM)
-    )
+        return Registered(_resampled(source, target, still, fixed), before, before, None, "none")
+    if used == "shift" and how == "rigid" and not any("failed" in reason for reason in reasons):
+        reasons = []  # a shift is a rigid transform
+    outcome = f"{used}: {'; '.join(reasons)}" if reasons else used
+    result = _resampled(source, target, transform, fixed)
+    return Registered(result, before, after, None if used == "none" else transform, outcome)
 
 
-def _outcome(used: str, dropped: list[str], failed: list[str], *, worse: bool) -> str:
-    """The transform that was used, and after a colon what speaks against it."""
-    reasons = [f"{name} dropped, it does not raise mutual information" for name in dropped]
-    reasons += [f"{name} failed, its search found no end" for name in failed]
-    reasons += ["more motion is left than there was"] if worse else []
-    return f"{used}: {'; '.join(reasons)}" if reasons else used
+def _stepwise(pair: Pair, still: Transform, steps: tuple[Kind, ...]) -> tuple[str, Transform, float, float, list[str]]:
+    """Kind and transform of the last step that is used, motion before and after, and why later steps are not used."""
+    used, transform, before, after = "none", still, _NAN, _NAN
+    reasons: list[str] = []
+    for kind in steps:
+        try:
+            found = pair.search(kind, transform)
+            fault, apart = _judged(pair, kind, transform, found)
+        except RuntimeError:  # the package's only error: all samples left the image, a scale is zero ...
+            return used, transform, before, after, [*reasons, f"{kind} failed, its search found no end"]
+        if fault:
+            reasons.append(f"{kind} dropped, {fault}")
+            if kind == "shift":
+                before = after = pair.distance(found, still)
+            continue
+        used, transform, reasons = kind, found, []
+        before, after = pair.distance(found, still), apart
+    return used, transform, before, after, reasons
 
 
-def _searched(source: _Image, target: _Image, how: How) -> tuple[dict[str, _Transform], list[str]]:
-    """Transforms by name, the weakest first, and the names of those whose search failed."""
-    found: dict[str, _Transform] = {}
-    try:
-        found["rigid"] = _rigid(source, target)
-        if how == "bspline":
-            found["bspline"] = _spline(source, target, found["rigid"])
-    except RuntimeError:  # the package's only error: all samples left the image, a scale is zero ...
-        asked = ("rigid", "bspline") if how == "bspline" else ("rigid",)
-        return found, [name for name in asked if name not in found]
-    return found, []
+def _judged(pair: Pair, kind: Kind, before: Transform, found: Transform) -> tuple[str, float]:
+    """Why the end of a search is not used in place of the transform ``before`` it ("" where it is), and mm apart."""
+    if not pair.information(found) > pair.information(before):  # nor when it is NaN: outside the image
+        return "it does not raise mutual information", _NAN
+    moves = pair.distance(found, before)
+    if moves <= _VOXELS * float(np.prod(pair.target.GetSpacing())) ** (1 / 3):
+        return "it moves less than a tenth of a voxel", _NAN
+    apart = pair.apart(kind, before, found)
+    return ("it moves less than two halves of the image disagree about" if moves <= apart else ""), apart
 
 
-def _left(result: Volume, target: _Image) -> float:
-    """Motion that a rigid search finds between a registered image and ``target``; NaN where it fails."""
-    try:
-        return _length(_rigid(_image(result), target), target)
-    except RuntimeError:
-        return _NAN
-
-
-def _image(volume: Volume) -> _Image:
+def _image(volume: Volume) -> Image:
     return sitk.Cast(volume.to_sitk(), sitk.sitkFloat32)
 
 
@@ -125,7 +122,7 @@ def _varies(volume: Volume) -> bool:
     return bool(volume.values.max() > volume.values.min())
 
 
-def _resampled(source: _Image, target: _Image, transform: _Transform, fixed: Volume) -> Volume:
+def _resampled(source: Image, target: Image, transform: Transform, fixed: Volume) -> Volume:
     """``source`` on the grid of ``target``; places outside ``source`` take its edge."""
     filter_ = sitk.ResampleImageFilter()
     filter_.SetReferenceImage(target)
@@ -133,84 +130,3 @@ def _resampled(source: _Image, target: _Image, transform: _Transform, fixed: Vol
     filter_.SetInterpolator(sitk.sitkLinear)
     filter_.SetUseNearestNeighborExtrapolator(True)
     return dataclasses.replace(fixed, values=sitk.GetArrayFromImage(filter_.Execute(source)))
-
-
-def _method(target: _Image, samples: int = _SAMPLES) -> Any:
-    """A registration with what all uses share; the measure is computed on at most ``samples`` voxels."""
-    method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
-    method.SetNumberOfWorkUnits(1)  # sums in another order end in another place
-    method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=_BINS)
-    share = min(1.0, samples / target.GetNumberOfPixels())
-    method.SetMetricSamplingStrategy(method.REGULAR if share < 1 else method.NONE)
-    method.SetMetricSamplingPercentage(share, _SEED)
-    method.SetInterpolator(sitk.sitkLinear)
-    return method
-
-
-def _thinned(image: _Image, step_mm: float) -> _Image:
-    """``image`` smoothed and thinned to voxels of about ``step_mm``, axis by axis: slices are thick already."""
-    factors = [max(1, round(step_mm / spacing)) for spacing in image.GetSpacing()]
-    if max(factors) == 1:
-        return image
-    sigmas = [
-        factor * spacing / 2 if factor > 1 else 0.0 for factor, spacing in zip(factors, image.GetSpacing(), strict=True)
-    ]
-    for axis, sigma in enumerate(sigmas):
-        if sigma:
-            image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
-    return sitk.Shrink(image, factors)
-
-
-def _rigid(source: _Image, target: _Image) -> _Transform:
-    """Rigid transform (about the centre of ``target``) from places in ``target`` to places in ``source``."""
-    size = target.GetSize()
-    middle = target.TransformContinuousIndexToPhysicalPoint([(count - 1) / 2 for count in size])
-    transform = sitk.Euler3DTransform(middle)
-    for step_mm in _STEPS_MM:
-        coarse = _thinned(target, step_mm)
-        method = _method(coarse)
-        method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=step_mm / 2, minStep=0.005, numberOfIterations=100, relaxationFactor=0.6
-        )
-        method.SetOptimizerScalesFromPhysicalShift()
-        method.SetInitialTransform(transform, inPlace=True)
-        method.Execute(coarse, _thinned(source, step_mm))
-    return transform
-
-
-def _spline(source: _Image, target: _Image, rigid: _Transform) -> _Transform:
-    """``rigid`` after a cubic spline."""
-    coarse = _thinned(target, _SPLINE_STEP_MM)
-    extent = [count * spacing for count, spacing in zip(target.GetSize(), target.GetSpacing(), strict=True)]
-    mesh = [max(1, round(length / _MESH_MM)) for length in extent]
-    spline = sitk.BSplineTransformInitializer(target, mesh, order=3)
-    method = _method(coarse, _SPLINE_SAMPLES)
-    method.SetMovingInitialTransform(rigid)
-    method.SetInitialTransform(spline, inPlace=True)
-    method.SetOptimizerAsLBFGSB(
-        gradientConvergenceTolerance=1e-5, numberOfIterations=20, maximumNumberOfFunctionEvaluations=60
-    )
-    method.Execute(coarse, _thinned(source, _SPLINE_STEP_MM))
-    return sitk.CompositeTransform([rigid, spline])
-
-
-def _information(transform: _Transform, source: _Image, target: _Image) -> float:
-    """Mutual information of ``target`` and the transformed ``source``; NaN where they do not overlap."""
-    method = _method(target)
-    method.SetInitialTransform(transform)
-    try:
-        return -float(method.MetricEvaluate(target, source))
-    except RuntimeError:
-        return _NAN
-
-
-def _length(transform: _Transform, target: _Image) -> float:
-    """Root mean square displacement in mm of ``transform`` over the foreground of ``target``."""
-    coarse = _thinned(target, 4 * _STEPS_MM[0])
-    foreground = sitk.GetArrayFromImage(sitk.OtsuThreshold(coarse, 0, 1, 128)) > 0
-    squares = []
-    for z, y, x in np.argwhere(foreground).tolist():
-        place = np.array(coarse.TransformIndexToPhysicalPoint((x, y, z)))
-        squares.append(float(((np.array(transform.TransformPoint(place)) - place) ** 2).sum()))
-    return float(np.sqrt(np.mean(squares))) if squares else 0.0

@@ -1,4 +1,4 @@
-"""One orientation for every view, one grid for every volume, and projections along the slices."""
+"""One orientation for every view, and one grid for every volume."""
 
 from __future__ import annotations
 
@@ -120,14 +120,3 @@ def _between(first: np.ndarray, second: np.ndarray, share: np.ndarray, out: np.n
     out *= share
     out += first
     return out
-
-
-def projection(values: np.ndarray, how: Literal["mean", "max"]) -> np.ndarray:
-    """Float32 [H, W] from ``values`` [D, H, W]: mean or maximum over the slices. Raises ValueError otherwise."""
-    if values.ndim != 3 or not len(values):
-        raise ValueError(f"values {values.shape}: need [D, H, W] with one slice or more")
-    if how not in ("mean", "max"):
-        raise ValueError(f"projection {how!r}: allowed are mean and max")
-    # Single precision is enough for at most a few hundred slices; half precision, as stored, is not.
-    values = values.astype(np.float32, copy=False)
-    return values.mean(axis=0) if how == "mean" else values.max(axis=0)

@@ -16,6 +16,7 @@ import pandas as pd
 from radgen_lib.core.config.cohort import Imaging
 from radgen_lib.imaging.contact import common_window, contact_sheet, sheet_name
 from radgen_lib.imaging.dicom.read import read_volume
+from radgen_lib.imaging.looks import look_at
 from radgen_lib.imaging.mask_tables import Frame, MaskFile, StudyMasks, study_masks
 from radgen_lib.imaging.resample import canonical, to_grid
 from radgen_lib.imaging.store import VOLUME_TYPE
@@ -31,7 +32,8 @@ class StudyTask:
     """A study to read, under the names that leave ingestion.
 
     phases: its rows of the phase table that are still kept, in the order of the table; members: the instances of each
-    volume id; masks: the files with masks of the study.
+    volume id; masks: the files with masks of the study; refused: the instances of stacks that are not kept, of which a
+    picture is made.
     """
 
     patient: str
@@ -39,6 +41,7 @@ class StudyTask:
     phases: tuple[dict[str, Any], ...]
     members: dict[str, pd.DataFrame]
     masks: tuple[MaskFile, ...]
+    refused: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -66,11 +69,15 @@ class PhaseResult:
 
 @dataclass
 class StudyResult:
-    """Phases in the order of the task, masks, and the volume id of the index phase ("" when no phase is kept)."""
+    """Phases in the order of the task, masks, and the volume id of the index phase ("" when no phase is kept).
+
+    looks: a contact sheet of each refused stack whose images can be decoded, by volume id.
+    """
 
     phases: list[PhaseResult]
     index: str
     masks: StudyMasks = field(default_factory=StudyMasks)
+    looks: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class _Reference:
 
 
 def read_study(task: StudyTask, root: Path, out: Path, imaging: Imaging) -> StudyResult:
-    """Read all phases of a study, one volume in memory beside the pre-contrast one.
+    """Read all phases of a study, one volume in memory beside the pre-contrast one (beside two where a breast has one).
 
     Each phase: pixels, division by the bias field of the pre-contrast phase (so that enhancement stays what it is),
     registration to that phase, canonical orientation, grid, division by that phase's 99.5th percentile on the grid
@@ -98,16 +105,17 @@ def read_study(task: StudyTask, root: Path, out: Path, imaging: Imaging) -> Stud
 def _read_study(task: StudyTask, root: Path, out: Path, imaging: Imaging) -> StudyResult:
     shape = (imaging.volume[0], imaging.volume[1], imaging.volume[2])
     results, frames = {}, []
-    reference: _Reference | None = None
+    references: dict[str, _Reference] = {}
     for row in sorted(task.phases, key=lambda row: row["phase"] != "pre"):
         name = str(row["volume"])
+        reference = _reference_of(row, references)
         try:
             result, frame, volume, bias = _read_phase(row, task, root, imaging, reference)
         except VolumeFault as fault:
             results[name] = PhaseResult(name, fault.reason)
             continue
         if reference is None and row["phase"] == "pre":
-            reference = _Reference(volume, bias, result.scale)
+            references[str(row["side"])] = _Reference(volume, bias, result.scale)
         if imaging.nifti:
             _write_nifti(volume, out / NIFTI_FOLDER / sheet_name(name).replace(".jpg", ".nii.gz"))
         results[name] = result
@@ -116,7 +124,17 @@ def _read_study(task: StudyTask, root: Path, out: Path, imaging: Imaging) -> Stu
     index = _index_phase(task.phases, ordered)
     _add_sheets(ordered)
     masks = study_masks(task.masks, frames, index=index, shape=shape, numbered=imaging.pseudonyms)
-    return StudyResult(ordered, index, masks)
+    failed = {result.volume: task.members[result.volume] for result in ordered if result.reason}
+    looks = {name: look_at(rows, root, (shape[1], shape[2])) for name, rows in {**failed, **task.refused}.items()}
+    return StudyResult(ordered, index, masks, {name: sheet for name, sheet in looks.items() if sheet})
+
+
+def _reference_of(row: dict[str, Any], references: dict[str, _Reference]) -> _Reference | None:
+    """The pre-contrast phase of the same dynamic series; of what is no contrast phase, the study's first."""
+    own = references.get(str(row["side"]))
+    if own is not None or str(row["phase"]).startswith(("pre", "post")):
+        return own
+    return next(iter(references.values()), None)
 
 
 def _read_phase(

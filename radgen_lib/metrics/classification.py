@@ -129,21 +129,3 @@ def delong(y: np.ndarray, score: np.ndarray, *, level: float = 0.95) -> Interval
     half = norm.ppf((1 + level) / 2) * np.sqrt(covariance[0, 0])
     low, high = max(value - half, 0.0), min(value + half, 1.0)
     return Interval(value, float(low), float(high), len(y), f"DeLong, {100 * level:g} %")
-
-
-def paired_delong(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
-    """Two-sided p-value that two scores of the same patients have the same AUROC.
-
-    1 when the scores rank alike; NaN below two rows of a class, or when the areas differ without any variance.
-    """
-    from scipy.stats import norm
-
-    y, a, b = _checked(y, a, b)
-    if min(y.sum(), len(y) - y.sum()) < 2:
-        return float("nan")
-    areas, covariance = _delong(y, a, b)
-    gap = areas[0] - areas[1]
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    if variance <= 1e-15:
-        return 1.0 if abs(gap) < 1e-12 else float("nan")
-    return float(2 * norm.sf(abs(gap) / np.sqrt(variance)))

@@ -14,8 +14,6 @@ import numpy as np
 
 from radgen_lib.metrics.intervals import Interval
 
-FEWEST_SIZES = 5
-
 
 class Frechet(NamedTuple):
     """A Frechet distance; ``n`` is the smaller number of rows, ``d`` the features, ``reason`` why value is NaN."""
@@ -109,45 +107,3 @@ def real_floor(
     left_out = f", {halvings - len(known)} without a value left out" if len(known) < halvings else ""
     method = f"{halvings} random halves by patient, middle 95 %{left_out}"
     return Interval(float(known.mean()), float(low), float(high), len(people), method)
-
-
-def frechet_infinity(
-    a: np.ndarray,
-    b: np.ndarray,
-    patients_a: np.ndarray,
-    patients_b: np.ndarray,
-    *,
-    rng: np.random.Generator,
-    subsets: int = 15,
-    allow_singular: bool = False,
-) -> Frechet:
-    """Frechet distance extrapolated to infinitely many rows (Chong and Forsyth 2020), subsets drawn by patient.
-
-    Distances of ``subsets`` random subsets, from a third of the patients to all, are regressed on 1/rows; the value is
-    the intercept (it may fall below zero). Both sides of a subset have equally many rows. Subsets too small for a
-    covariance of full rank are left out unless ``allow_singular``; fewer than five sizes give NaN with the reason.
-    """
-    shares = np.linspace(1 / 3, 1, subsets)
-    points: list[tuple[int, float]] = []
-    singular, d = False, np.shape(a)[1]
-    for share in shares:
-        part_a, part_b = (_part(x, who, share, rng) for x, who in ((a, patients_a), (b, patients_b)))
-        n = min(len(part_a), len(part_b))
-        found = frechet_distance(part_a[:n], part_b[:n], allow_singular=allow_singular)
-        if np.isfinite(found.value):
-            points.append((found.n, found.value))
-            singular |= found.singular
-    sizes = np.array([n for n, _ in points], dtype=float)
-    smallest = min(len(a), len(b))
-    if len(np.unique(sizes)) < FEWEST_SIZES:
-        reason = f"{len(np.unique(sizes))} usable subset sizes, the extrapolation needs {FEWEST_SIZES}"
-        return Frechet(np.nan, smallest, d, True, reason)
-    intercept = np.polynomial.polynomial.polyfit(1 / sizes, [value for _, value in points], 1)[0]
-    return Frechet(float(intercept), smallest, d, singular, "")
-
-
-def _part(x: np.ndarray, patients: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Rows of a random share of the patients, in random order."""
-    people = np.unique(patients)
-    kept = rng.permutation(people)[: max(round(share * len(people)), 1)]
-    return np.asarray(x)[rng.permutation(np.flatnonzero(np.isin(patients, kept)))]

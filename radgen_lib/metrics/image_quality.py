@@ -24,19 +24,6 @@ def mse(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.mean((a - b) ** 2, axis=(1, 2))
 
 
-def mae(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean absolute error of each pair: [n]; its square never exceeds the mean squared error."""
-    a, b = _pairs(a, b)
-    return np.mean(np.abs(a - b), axis=(1, 2))
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio in dB for the fixed range 1: 10 log10(1 / MSE) of each pair; inf for equal images."""
-    error = mse(a, b)
-    with np.errstate(divide="ignore"):
-        return -10.0 * np.log10(error)
-
-
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Structural similarity of each pair of a, b [n, H, W]: [n] (Wang 2004).
 

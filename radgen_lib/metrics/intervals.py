@@ -100,27 +100,6 @@ def _bca_ends(value: float, drawn: np.ndarray, left_out: np.ndarray, ends: np.nd
     return norm.cdf(shift + moved / (1 - acceleration * moved))
 
 
-def bootstrap_auroc(
-    y: np.ndarray,
-    score: np.ndarray,
-    patients: np.ndarray,
-    *,
-    draws: int,
-    rng: np.random.Generator,
-    level: float = 0.95,
-) -> Interval:
-    """Area under the ROC curve with a patient bootstrap, all draws at once.
-
-    The same numbers as :func:`patient_bootstrap` of :func:`radgen_lib.metrics.classification.auroc` with the same
-    ``rng``, several hundred times faster. y: 0/1 [n]; score: [n], higher means positive.
-    """
-    value = float(weighted_auroc(y, score, np.ones((1, len(y))))[0])
-    n = len(np.unique(patients))
-    if n < FEWEST_PATIENTS or not np.isfinite(value):
-        return percentile_interval(value, np.empty(0), n, level)
-    return percentile_interval(value, weighted_auroc(y, score, patient_counts(patients, draws, rng)), n, level)
-
-
 def weighted_auroc(y: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """AUROC under each row of ``weights`` [draws, n]: [draws]; NaN where a class has no weight. Ties count half.
 

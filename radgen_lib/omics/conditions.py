@@ -1,9 +1,9 @@
-"""Conditions of the generators: the table they come from, and their scaling (switch B-W03)."""
+"""Conditions of the generators: the table they come from, and what a protocol makes of it (switches B-W03)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,14 +17,6 @@ from radgen_lib.core.errors import data_error
 Method = Literal["per_patient_minmax", "cohort_zscore"]
 PER_FOLD = "factors"  # a condition that is itself fitted, so that each fold has its own table
 CONDITION_TABLES = {"genes15": "genes15.parquet", "factors17": "factors17.parquet"}
-
-
-def read_condition(folder: Path, condition: str) -> pd.DataFrame:
-    """Raw values of a condition (``genes15`` or ``factors17``) of a written cohort, indexed by patient."""
-    path = folder / CONDITION_TABLES[condition]
-    if not path.is_file():
-        raise data_error(path, "is not there", "Run the cohort rule first")
-    return pd.read_parquet(path).set_index("patient")
 
 
 def of_fold(conditions: pd.DataFrame, fold: str) -> pd.DataFrame:
@@ -140,6 +132,33 @@ class ConditionScaler:
                 raise ValueError(f"condition scaler: array {key!r} must be there with shape ({len(names)},)")
         mean, scale = (np.asarray(state[key], dtype=np.float64) for key in ("mean", "scale"))
         return cls(method, tuple(names), log, mean, scale)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a protocol makes of the raw values of a condition: the one way to what a generator is given.
+
+    Training fits its scaler here, and the analyses that use the condition itself (the arm of the conditioning vector
+    alone, the copy of the nearest condition) take their values from here, so that both see the same numbers.
+    ``log`` is the protocol's ``condition_log``; it concerns expression (conditions named genes...) alone.
+    """
+
+    condition: str
+    scaling: Method
+    log: bool
+
+    def fit(self, table: pd.DataFrame, patients: Iterable[str]) -> ConditionScaler:
+        """Scaler fitted on ``patients``, each once, however many images they have; table: raw values by patient.
+
+        Raises ValueError as :meth:`ConditionScaler.fit`, KeyError for a patient without a row.
+        """
+        log = self.log and self.condition.startswith("genes")
+        return ConditionScaler.fit(table.loc[sorted(set(patients))], self.scaling, log=log)
+
+    def given(self, table: pd.DataFrame, patients: Iterable[str]) -> pd.DataFrame:
+        """All rows of ``table`` as a generator that ``patients`` trained is given them; same index and columns."""
+        values = self.fit(table, patients).transform(table.to_numpy(dtype=np.float64))
+        return pd.DataFrame(values, index=table.index, columns=table.columns)
 
 
 def _logged(values: np.ndarray, names: Sequence[str], log: bool) -> np.ndarray:

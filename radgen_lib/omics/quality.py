@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -21,8 +21,9 @@ _Row = tuple[str, str, str, float, bool, str]
 
 
 def omics_quality(
-    tensor: np.ndarray, patients: Sequence[str], genes: Sequence[str], omics: Sequence[str]
-) -> pd.DataFrame:
+    tensor: np.ndarray, patients: Sequence[str], genes: Sequence[str], omics: Sequence[str],
+    scales: Mapping[str, str] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """All checks of a tensor float [patients, genes, omics] (may be memory-mapped; NaN for missing).
 
     Columns: check, omic (two omics: ``a, b``), item (patient, gene, quantile or ""), value (see the check), flag
@@ -30,6 +31,7 @@ def omics_quality(
     for those with more than a fifth missing; ``absent patients`` (number without any value); ``quantile``; ``scale``;
     ``constant gene``; ``patient twice``; ``matrix twice`` (median rank correlation per gene, always reported per pair
     of omics); ``own pairs`` (AUC of own against foreign pairs) and ``sample swap`` (score of the better partner).
+    ``scales``: what the values of an omic are said to be; methylation may then be ``m_value``.
     """
     shape = (len(patients), len(genes), len(omics))
     if tensor.shape != shape:
@@ -37,7 +39,11 @@ def omics_quality(
     rows: list[_Row] = []
     for place, omic in enumerate(omics):
         values = np.array(tensor[:, :, place], dtype=np.float32)
-        rows += [*_missing(omic, values, patients, genes), *_scale(omic, values), *_constant(omic, values, genes)]
+        rows += [
+            *_missing(omic, values, patients, genes),
+            *_scale(omic, values, (scales or {}).get(omic, "")),
+            *_constant(omic, values, genes),
+        ]
         rows += _patients_twice(omic, values, patients)
     rows += _matrices_twice(tensor, omics)
     rows += _swaps(tensor, patients, omics)
@@ -66,7 +72,7 @@ def _missing(omic: str, values: np.ndarray, patients: Sequence[str], genes: Sequ
         yield "gene missing", omic, genes[i], float(of_genes[i]), True, "share of the patients that the omic has"
 
 
-def _scale(omic: str, values: np.ndarray) -> Iterator[_Row]:
+def _scale(omic: str, values: np.ndarray, scale: str) -> Iterator[_Row]:
     there = values[~np.isnan(values)]
     if not there.size:
         yield "scale", omic, "", float("nan"), True, "no value at all"
@@ -74,17 +80,19 @@ def _scale(omic: str, values: np.ndarray) -> Iterator[_Row]:
     points = np.quantile(there, QUANTILES).tolist()
     for share, point in zip(QUANTILES, points, strict=True):
         yield "quantile", omic, f"{share:g}", point, False, ""
-    note = scale_fault(omic, there, points)
+    note = scale_fault(omic, there, points, scale)
     yield "scale", omic, "", points[-1] - points[0], bool(note), note or "range as expected"
 
 
-def scale_fault(omic: str, there: np.ndarray, points: Sequence[float]) -> str:
-    """What speaks against the scale of an omic, or ""; ``points`` are its :data:`QUANTILES`."""
+def scale_fault(omic: str, there: np.ndarray, points: Sequence[float], scale: str = "") -> str:
+    """What speaks against the scale of an omic, or ""; ``points`` are its :data:`QUANTILES`, ``scale`` what is said."""
     lowest, highest = points[0], points[-1]
     if lowest == highest:
         return "all values are equal"
     if omic == "expression" and highest > _LOG_HIGHEST:
         return f"highest value {highest:.3g}: expression is not logged"
+    if omic == "methylation" and scale == "m_value":
+        return "no value below 0: beta, not M-values" if lowest >= 0 else ""
     if omic == "methylation" and (lowest < 0 or highest > 1):
         outside = 100 * float(((there < 0) | (there > 1)).mean())
         kind = "M-values" if outside > 20 and highest < 20 else "not beta-values"

@@ -23,7 +23,8 @@ class OmicMatrix:
     """One omic: ``values`` is float32 [patients, genes], NaN for missing; patients and genes are each named once.
 
     ``scale`` says what the values are: ``log2(x+1)`` or ``other`` for expression, ``log2 ratio`` or ``discrete`` for
-    copy number, ``beta`` or ``m_value`` for methylation; "" where nobody knows.
+    copy number, ``beta`` or ``m_value`` for methylation; "" where nobody knows. ``origin`` says of what measurements a
+    value was made, where that is not in the decisions of a study.
     """
 
     omic: str
@@ -31,6 +32,7 @@ class OmicMatrix:
     genes: tuple[str, ...]
     values: np.ndarray
     scale: str = ""
+    origin: str = ""
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.patients), len(self.genes)):

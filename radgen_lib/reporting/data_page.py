@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +14,12 @@ import pandas as pd
 from radgen_lib.cohort.flow import flow
 from radgen_lib.core.atomic import write_text
 from radgen_lib.reporting.data_figures import flow_figure, omics_figure, timing_figure
+from radgen_lib.reporting.data_sheets import Sheets, gather_sheets
+from radgen_lib.reporting.data_sources import rest_rows, source_rows, sources_table
+from radgen_lib.reporting.data_table import LINES, DataTable, as_text, table_of
 from radgen_lib.reporting.page import TEMPLATES, data_uri
+from radgen_lib.sources.registry import Source
 
-SHEETS = 24
-LINES = 400
 _PHASES = {
     "volume": "Phase", "decision": "Called so because", "seconds": "Seconds after pre", "view": "View",
     "grid": "Slices x rows x columns", "spacing": "Spacing, mm", "motion": "Motion before to after, mm",
@@ -28,20 +28,8 @@ _PHASES = {
 
 
 @dataclass(frozen=True)
-class DataTable:
-    """A table of the page: anchor, title, what it says, columns, rows as text, and rows beyond those shown."""
-
-    anchor: str
-    title: str
-    text: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    more: int = 0
-
-
-@dataclass(frozen=True)
 class DataFacts:
-    """What the page is made of: tables of all shards together, contact sheets (name -> JPEG), the omics folder."""
+    """What the page is made of: tables of all shards together, contact sheets, files used, the omics folder."""
 
     cohort: str
     preset: str
@@ -50,52 +38,42 @@ class DataFacts:
     phases: pd.DataFrame
     masks: pd.DataFrame
     selection: pd.DataFrame
-    sheets: Mapping[str, bytes]
+    sheets: Sheets
+    files: pd.DataFrame
     omics: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def gather_data(
-    cohort: str, preset: str, settings: Mapping[str, Any], files: Mapping[str, Sequence[str]], omics: Path | None
+    cohort: str,
+    preset: str,
+    settings: Mapping[str, Any],
+    files: Mapping[str, Sequence[str]],
+    omics: Path | None,
+    *,
+    page: Path,
+    registry: Mapping[str, Source],
 ) -> DataFacts:
-    """Read the files of all shards: ``files`` maps ledgers, series, phases, masks, selection and sheets to paths."""
+    """Read the files of all shards: ``files`` maps ledgers, series, phases, masks, selection and sheets to paths.
+
+    It may map ``sources`` and ``rest`` as well: files of the ``registry``, and answers of the portal. ``page`` is
+    where the page will lie, from which it links to the archives.
+    """
     parts = {name: _joined(files[name]) for name in ("ledgers", "series", "phases", "masks", "selection")}
     if omics is not None:
         parts["selection"] = pd.concat([parts["selection"], pd.read_parquet(omics / "selection.parquet")])
+    sheets = gather_sheets(parts["phases"], files["sheets"], page)
+    used = [source_rows(registry, files.get("sources", ())), rest_rows(files.get("rest", ()))]
     return DataFacts(
         cohort, preset, parts["ledgers"], parts["series"], parts["phases"], parts["masks"],
-        parts["selection"].reset_index(drop=True).astype({"kept": bool}), _sheets(files["sheets"]), omics, settings,
+        parts["selection"].reset_index(drop=True).astype({"kept": bool}), sheets,
+        pd.concat([part for part in used if len(part)] or used[:1], ignore_index=True), omics, settings,
     )  # fmt: skip
 
 
 def _joined(paths: Iterable[str]) -> pd.DataFrame:
     parts = [pd.read_parquet(path) for path in paths]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-def _sheets(paths: Iterable[str]) -> dict[str, bytes]:
-    """The first contact sheets: first post-contrast phases before the others, in the order of shards and names."""
-    listed = []
-    for path in paths:
-        with zipfile.ZipFile(path) as archive:
-            listed += [(not name.endswith("_post1.jpg"), path, name) for name in sorted(archive.namelist())]
-    found: dict[str, bytes] = {}
-    for _, path, name in sorted(listed)[:SHEETS]:
-        with zipfile.ZipFile(path) as archive:
-            found[Path(name).stem] = archive.read(name)
-    return found
-
-
-def _text(value: object) -> str:
-    if isinstance(value, (float, np.floating)):
-        return "" if np.isnan(value) else f"{value:.4g}"
-    return "" if value is None else str(value)
-
-
-def table_of(anchor: str, title: str, text: str, frame: pd.DataFrame, *, lines: int = LINES) -> DataTable:
-    """A table with at most ``lines`` rows; the page says how many more there are."""
-    rows = [tuple(_text(value) for value in row) for row in frame.head(lines).itertuples(index=False)]
-    return DataTable(anchor, title, text, tuple(map(str, frame.columns)), rows, max(len(frame) - lines, 0))
 
 
 def ledger_table(ledger: pd.DataFrame) -> DataTable:
@@ -112,7 +90,7 @@ def phase_table(phases: pd.DataFrame) -> DataTable:
     """Every phase found: what it was taken for and why, its geometry, and whether it is used."""
     shown = pd.DataFrame(dict.fromkeys(_PHASES, ""), index=phases.index)
     shown["volume"], shown["decision"], shown["view"] = phases["volume"], phases["decision"], phases["view"]
-    shown["seconds"] = phases["seconds"].map(_text)
+    shown["seconds"] = phases["seconds"].map(as_text)
     grid = phases[["slices", "rows", "cols"]].astype("Int64").astype(str)
     shown["grid"] = grid.agg(" x ".join, axis=1)
     spacing = phases[["spacing_slice", "spacing_row", "spacing_col"]].map(lambda value: f"{value:.2f}")
@@ -127,9 +105,10 @@ def phase_table(phases: pd.DataFrame) -> DataTable:
     index = phases["index_phase"].astype(bool)
     shown["outcome"] = np.where(kept, np.where(index, "kept, index phase", "kept"), phases["reason"])
     order = np.lexsort((phases["volume"].to_numpy(str), ~_unregistered(phases).to_numpy(), kept.to_numpy()))
+    first = int((~kept | _unregistered(phases)).sum())
     return table_of("decisions", "Every phase, and why it is called so", "Phases that are not used come first, then "
-                    "those whose registration is not the one that was asked for.",
-                    shown.iloc[order].rename(columns=_PHASES))  # fmt: skip
+                    "those whose registration is not the one that was asked for; all of these are shown.",
+                    shown.iloc[order].rename(columns=_PHASES), lines=max(LINES, first))  # fmt: skip
 
 
 def _unregistered(phases: pd.DataFrame) -> pd.Series:
@@ -137,12 +116,26 @@ def _unregistered(phases: pd.DataFrame) -> pd.Series:
     return phases["kept"].astype(bool) & phases["registration"].str.contains(":", regex=False)
 
 
+def series_table(series: pd.DataFrame) -> DataTable:
+    """Every series that is not used, and why."""
+    columns = ["patient", "series", "kind_of_pixels", "transfer_syntax", "reason"]
+    odd = series.loc[~series["kept"].astype(bool), columns]
+    return table_of("series", "Series that are not used", "Every series without a kept phase, with the reason.", odd,
+                    lines=max(LINES, len(odd)))  # fmt: skip
+
+
+def identifying_table(series: pd.DataFrame) -> DataTable:
+    """Identifying attributes that are still in the files, with the number of series and patients."""
+    names = series[["patient", "series"]].assign(attribute=series["identifying"].astype(str).str.split(","))
+    names = names.explode("attribute").query("attribute != ''")
+    counts = names.groupby("attribute", sort=True).agg(series=("series", "nunique"), patients=("patient", "nunique"))
+    return table_of("identifying", "Identifying attributes in the files", "Names of attributes only; their values are "
+                    "never written.", counts.reset_index())  # fmt: skip
+
+
 def _tables(facts: DataFacts) -> list[DataTable]:
-    tables = [ledger_table(facts.ledger), phase_table(facts.phases)]
-    odd = facts.series[~facts.series["kept"].astype(bool) | (facts.series["identifying"] != "")]
-    columns = ["patient", "series", "kind_of_pixels", "transfer_syntax", "identifying", "reason"]
-    tables.append(table_of("series", "Series with a fault or identifying attributes", "Names of attributes only; "
-                           "their values are never written.", odd[columns]))  # fmt: skip
+    tables = [ledger_table(facts.ledger), sources_table(facts.files), phase_table(facts.phases)]
+    tables += [series_table(facts.series), identifying_table(facts.series)]
     if len(facts.masks):
         columns = ["volume", "source", "label", "voxels", "volume_mm3", "kept", "reason"]
         tables.append(table_of("masks", "Masks", "Volumes on the native grid.", facts.masks[columns]))
@@ -177,21 +170,16 @@ def _figures(facts: DataFacts) -> list[tuple[str, str, str]]:
 
 
 def render_data_page(facts: DataFacts) -> str:
-    """HTML of the page: self-contained, no date, no external address."""
+    """HTML of the page: self-contained but for links to the archives of contact sheets that lie beside it."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    sheets = [
-        (name.replace("_", " "), "data:image/jpeg;base64," + base64.b64encode(content).decode())
-        for name, content in facts.sheets.items()
-    ]
     kept = facts.phases["kept"].astype(bool)
     return environment.get_template("data.html").render(
-        facts=facts, tables=_tables(facts), figures=_figures(facts), sheets=sheets,
-        more_sheets=max(int(kept.sum()) - len(sheets), 0),
+        facts=facts, tables=_tables(facts), figures=_figures(facts), sheets=facts.sheets,
         counts={
             "patients with series": facts.phases["patient"].nunique(), "series": len(facts.series),
             "phases found": len(facts.phases), "phases kept": int(kept.sum()),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from radgen_lib.analyses.factors.stability import RETURNED
+from radgen_lib.omics.btf.gathering import component_names
 from radgen_lib.reporting.style import COLOURS, FAINT, INK, MARKERS, WIDTH, as_svg, nothing_to_show, styled
 
 if TYPE_CHECKING:
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
 MOST_GENES = 60
 CLEAR = 2.0  # posterior SDs from zero
-RETURNS = 0.9
 
 
 def omic_label(omic: str) -> str:
@@ -75,11 +76,6 @@ def loadings_figure(
         return as_svg(figure)
 
 
-def component_names(count: int) -> list[str]:
-    """F01, F02, ... as the tables name them."""
-    return [f"F{place + 1:02d}" for place in range(count)]
-
-
 def starred(names: Sequence[str], doubtful: Collection[str]) -> list[str]:
     """Names of components, with a star behind those that the chains do not agree on."""
     return [f"{name}*" if name in doubtful else name for name in names]
@@ -114,10 +110,10 @@ def stability_figure(ranks: pd.Series, matches: pd.DataFrame) -> bytes:
         above.set_title(f"How many components ({len(ranks)} seeds)", fontsize=10)
         for place, name in enumerate(names):
             found = matches.loc[matches["component"] == name, "match"].to_numpy(float)
-            clear = np.median(found) > RETURNS
+            clear = np.median(found) > RETURNED
             below.plot(found, np.full(len(found), place), "o", ms=4, alpha=0.45, color=COLOURS[0 if clear else 1])
             below.plot(np.median(found), place, "|", ms=11, mew=2, color=INK)
-        below.axvline(RETURNS, color=INK, lw=0.8, ls="--")
+        below.axvline(RETURNED, color=INK, lw=0.8, ls="--")
         below.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6), xlabel="|correlation| with the first seed")
         below.set_yticks(range(len(names)), names, fontsize=8)
         below.set_title("Does the component come back", fontsize=10)

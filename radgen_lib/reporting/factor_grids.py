@@ -22,6 +22,10 @@ SHOWN = 8
 # Columns of the tables of fits, and the count that stands below a column's number where it is not 0.
 SHOWN_FACTS = ("n_train", "n_test", "rank", "r_hat_max", "ess_min", "converged", "stability_min", "genes")
 SHOWN_BELOW = {"n_train": "n_left_out", "converged": "unjudged"}
+STABILITY = (
+    "Stability between chains: |correlation| of a factor in one chain with that in the other chains, lowest over "
+    "chains, 1 is best. "
+)
 SIGN = "The sign of a factor is arbitrary: an AUROC below 0.5 says as much as one above."
 
 
@@ -37,7 +41,7 @@ def fit_grids(results: FactorResults) -> list[Grid]:
         "Medians over the fits of a line, smallest to largest below. Left out: training patients without any value in "
         "the genes of the fit. Fewest draws: the smallest effective number. "
         "Unjudged: watched numbers without R-hat or effective draws. "
-        "Stability between chains: the lowest |correlation| of a factor of one chain with all, 1 is best. "
+        f"{STABILITY}Here the lowest over factors. "
         "Under each omic: the share of its variance that the components explain, and the noise SD, scaled tensor."
     )
     lines = [(f"{name}: {len(group)} fits" if len(group) > 1 else name, _fit_cells(results, group, omics))
@@ -97,8 +101,8 @@ def factor_grids(results: FactorResults) -> list[Grid]:
     )  # fmt: skip
     text = (
         "Factors of the fit on all patients. A gene moves in an omic by its loading times that of the omic, an SD of "
-        "the factor; the sign of a factor as a whole is arbitrary. Stability between chains: the lowest |correlation| "
-        "of a chain's factor with that of all chains, 1 is best. A set or an association stands here only with a "
+        "the factor; the sign of a factor as a whole is arbitrary. "
+        f"{STABILITY}A set or an association stands here only with a "
         "false discovery rate below 5 %."
     )
     first = Grid("The factors that explain most", text, columns, rows[:SHOWN], "tables/F.GENES.csv")

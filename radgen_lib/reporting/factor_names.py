@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from radgen_lib.reporting.labels import label
@@ -97,3 +98,8 @@ def quantity_note(quantity: str) -> str:
     """What a quantity of a fit is, with its unit; of one that nobody named, its own name with spaces."""
     known = QUANTITIES.get(quantity)
     return f"{known.name} ({known.unit})" if known else quantity.replace("_", " ")
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Words with commas between and "and" before the last."""
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from radgen_lib.core.atomic import write_bytes, write_text
 from radgen_lib.core.factor_layout import FACTOR_FIGURES
+from radgen_lib.omics.btf.gathering import WHOLE
 from radgen_lib.reporting import factor_words as words
 from radgen_lib.reporting.factor_cells import Grid
 from radgen_lib.reporting.factor_charts import associations_figure, comparison_figure
@@ -20,7 +21,7 @@ from radgen_lib.reporting.factor_figures import (
 )
 from radgen_lib.reporting.factor_grids import association_grids, factor_grids, fit_grids, set_grid
 from radgen_lib.reporting.factor_names import TITLES
-from radgen_lib.reporting.factor_tables import SOURCES, WHOLE, FactorResults, quantity
+from radgen_lib.reporting.factor_tables import SOURCES, FactorResults, quantity
 from radgen_lib.reporting.factor_verdicts import comparison_words
 from radgen_lib.reporting.page import TEMPLATES, data_uri
 

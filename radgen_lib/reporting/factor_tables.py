@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from radgen_lib.analyses.factors.stability import stability_rows
+from radgen_lib.analyses.factors.stability import rank_as_set, stability_rows
 from radgen_lib.core.atomic import write_csv
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import data_error
@@ -18,9 +19,9 @@ from radgen_lib.core.factor_layout import FACTOR_TABLES
 from radgen_lib.core.rows import RESULT_COLUMNS, result_frame, result_row
 from radgen_lib.omics.btf.diagnostics import MAX_R_HAT, MIN_ESS
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
+from radgen_lib.omics.btf.gathering import WHOLE
 from radgen_lib.reporting.factor_names import quantity_note
 
-WHOLE = "full"
 ONE_FIT = "none: a property of one fit"
 NEEDED = {
     "fits": ("fold", "omic", "quantity", "value"), "published": ("fold", "omic", "quantity", "value"),
@@ -140,14 +141,13 @@ def converged(fits: pd.DataFrame, fold: str, method: str) -> float:
 def fit_rows(fits: pd.DataFrame, published: pd.DataFrame, settings: Factors) -> pd.DataFrame:
     """Result rows of item F.FIT: design is the fold, task the omic, metric the quantity (note: what that is, in words).
 
-    n counts training patients.
-
-    What a method cannot say (chains of a variational fit, convergence of a published one) is a row with the reason.
+    n counts training patients. The note of a rank that is the number of components at the start says so. What a method
+    cannot say (chains of a variational fit, convergence of a published one) is a row with the reason.
     """
     rows = []
-    for table, protocol, model in (
-        (fits, "rigorous", f"btf_{settings.method}"),
-        (published, "as_published", "tensorbf"),
+    for table, protocol, model, start in (
+        (fits, "rigorous", f"btf_{settings.method}", settings.components),
+        (published, "as_published", "tensorbf", settings.published.components),
     ):
         for row in table.to_dict("records"):
             n = quantity(table, row["fold"], "n_train")
@@ -156,7 +156,7 @@ def fit_rows(fits: pd.DataFrame, published: pd.DataFrame, settings: Factors) -> 
             interval, reason = (ONE_FIT, "") if known else ("", _no_diagnostic(settings))
             told = result_row(
                 **keys, metric=row["quantity"], value=row["value"], n=int(n), interval=interval, reason=reason,
-                note=quantity_note(row["quantity"]),
+                note=quantity_note(row["quantity"]) + _at_start(row, start, published=table is published),
             )  # fmt: skip
             rows.append(told)
     keys = {"item": "F.FIT", "protocol": "as_published", "model": "tensorbf", "design": "all"}
@@ -164,6 +164,16 @@ def fit_rows(fits: pd.DataFrame, published: pd.DataFrame, settings: Factors) -> 
     n = quantity(published, "all", "n_train")
     rows.append(result_row(**keys, metric="r_hat_max", n=int(n), reason=reason, note=quantity_note("r_hat_max")))
     return result_frame(rows)
+
+
+def _at_start(row: Mapping[str, Any], components: int, *, published: bool) -> str:
+    """Words behind a rank: that it is the setting, or of the published fit why it is not the papers' fixed one."""
+    if row["quantity"] != "rank":
+        return ""
+    if row["value"] >= components:
+        return f"; {rank_as_set(components)}"
+    lost = components - row["value"]
+    return f"; tensorBF switched off {lost:.0f} of {components}; the papers' number is fixed" if published else ""
 
 
 def _no_diagnostic(settings: Factors) -> str:
@@ -209,7 +219,7 @@ def build_factor_tables(results: FactorResults, preset: str) -> dict[str, pd.Dat
         "F.ASSOC": _doubted(results.associations, results.doubtful),
         "F.SETS": _doubted(results.enrichment, results.doubtful),
         "F.GENES": genes.assign(n=int(quantity(results.fits, WHOLE, "n_train"))),
-        "F.STAB": stability_rows(results.stability),
+        "F.STAB": stability_rows(results.stability, results.settings.components),
     }  # fmt: skip
     return {item: _sourced(item, tables[item]).assign(preset=preset) for item in FACTOR_TABLES}
 

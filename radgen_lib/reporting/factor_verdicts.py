@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from radgen_lib.reporting.factor_figures import omic_label
-from radgen_lib.reporting.factor_names import method_label, metric_name, task_label
+from radgen_lib.reporting.factor_names import listed, method_label, metric_name, task_label
 from radgen_lib.reporting.factor_tables import COVERAGE, FactorResults
-from radgen_lib.reporting.factor_words import Sentence, listed
+from radgen_lib.reporting.factor_words import Sentence
 from radgen_lib.reporting.view import number
 
 # Measures told in words: whether lower is better, and which tasks (None: all).
@@ -79,4 +79,22 @@ def _coverage_words(results: FactorResults) -> list[Sentence]:
         f"{row['n_patients']:.0f} patients)"
         for row in part.to_dict("records")
     ]
-    return [Sentence(f"95 % predictive intervals hold {listed(told)}.", "tables/F.CMP.csv")]
+    return [
+        Sentence(f"95 % predictive intervals hold {listed(told)}.", "tables/F.CMP.csv"),
+        Sentence(f"Farthest off of all levels: {'; '.join(_worst_levels(results))}.", "tables/F.CMP.csv"),
+    ]
+
+
+def _worst_levels(results: FactorResults) -> list[str]:
+    """Of each omic the level that is farthest off: "copy number, 90.1 % at 50 % (too wide)"."""
+    told = []
+    known = results.coverage.dropna(subset=["covered"])
+    for omic, part in known.groupby("omic", sort=False):
+        row = part.loc[(part["covered"] - part["level"]).abs().idxmax()]
+        level, low, high = (float(row[name]) for name in ("level", "low", "high"))
+        # Without limits nobody can tell chance from a fault.
+        word = "too wide" if low > level else "too narrow" if high < level else "within chance"
+        if not np.isfinite([low, high]).all():
+            word = "no interval"
+        told.append(f"{omic_label(str(omic))}, {100 * row['covered']:.1f} % at {100 * level:g} % ({word})")
+    return told

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from radgen_lib.analyses.factors.stability import RETURNED
-from radgen_lib.omics.btf.diagnostics import MAX_R_HAT, MIN_ESS
+from radgen_lib.omics.btf.gathering import WHOLE
 from radgen_lib.reporting.factor_charts import SIGNIFICANT
+from radgen_lib.reporting.factor_convergence import convergence_words, failure_words
 from radgen_lib.reporting.factor_figures import omic_label
-from radgen_lib.reporting.factor_names import metric_name, task_label
-from radgen_lib.reporting.factor_tables import AGREED, WHOLE, FactorResults, converged, named, quantity
+from radgen_lib.reporting.factor_names import listed, metric_name, task_label
+from radgen_lib.reporting.factor_tables import AGREED, FactorResults, converged, named, quantity
 from radgen_lib.reporting.view import number
 
 MOST_TOLD = 3
@@ -35,10 +36,6 @@ def span(values: Sequence[float]) -> str:
     """Smallest to largest value, or the one value that all have."""
     low, high = min(values), max(values)
     return number(low) if low == high else f"{number(low)} to {number(high)}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
 
 
 def tensor_words(results: FactorResults) -> list[Sentence]:
@@ -83,35 +80,7 @@ def fit_words(results: FactorResults) -> list[Sentence]:
         text = f"{len(others)} further fits leave their test patients out (n {trained} in training); they keep "
         text += f"{span(ranks)} components (median {number(float(np.median(ranks)))})."
         said.append(Sentence(text, "tables/F.FIT.csv"))
-    return [*said, Sentence(_convergence(results), "tables/F.FIT.csv")]
-
-
-def _convergence(results: FactorResults) -> str:
-    fits, settings = results.fits, results.settings
-    folds = list(dict.fromkeys(fits["fold"]))
-    judged = [value for fold in folds if np.isfinite(value := converged(fits, fold, settings.method))]
-    if settings.method != "gibbs":
-        text = "The fits are variational: an approximation without chains, whose intervals are narrower than sampled."
-        if judged:
-            text += f" The bound had settled in {sum(judged):.0f} of {len(judged)} fits."
-        return text
-    if not judged:
-        return "Convergence could not be judged: the chains are too few or too short."
-    known = [value for fold in folds if np.isfinite(value := quantity(fits, fold, "r_hat_max"))]
-    text = (
-        f"{sum(judged):.0f} of {len(judged)} fits pass both limits, R-hat at most {MAX_R_HAT:g} and at least "
-        f"{MIN_ESS:g} effective draws, for every quantity that is watched"
-    )
-    text += f" (largest R-hat {number(max(known))})." if known else "."
-    if unjudged := sum(quantity(fits, fold, "unjudged") > 0 for fold in folds):
-        text += f" In {unjudged} some quantity could not be judged (too few or too short chains), which is no pass."
-    if sum(judged) < len(judged):
-        text += (
-            " In the others the chains disagree on something, often on how components share what they explain "
-            "together. Their posterior SDs are then too small, and a single component is a less certain thing than the "
-            "reconstruction."
-        )
-    return text
+    return [*said, Sentence(convergence_words(results), "tables/F.FIT.csv")]
 
 
 def doubt_words(results: FactorResults) -> list[str]:
@@ -120,10 +89,7 @@ def doubt_words(results: FactorResults) -> list[str]:
     if converged(fits, WHOLE, results.settings.method) == 0:
         worst, fewest = quantity(fits, WHOLE, "r_hat_max"), quantity(fits, WHOLE, "ess_min")
         how = f" (largest R-hat {number(worst)}, fewest effective draws {number(fewest)})" if np.isfinite(worst) else ""
-        said.append(
-            f"The fit on all patients did not converge{how}: posterior SDs and intervals of single factors are too "
-            "small, and another run may divide the same variance between other factors."
-        )
+        said.append(f"The fit on all patients did not converge{how}. {failure_words(results)}")
     if doubtful := sorted(results.doubtful):
         said.append(
             f"The chains do not agree on {listed(doubtful)} ({len(doubtful)} of {results.model.n_components_} factors "

@@ -73,7 +73,8 @@ def model_card(card: Mapping[str, Any], *, cohort: str = "released") -> str:
         "## What it is", "",
         f"`{generator}` (`{first['class_path']}`) draws a sagittal breast MRI projection of {first['image_size']} x "
         f"{first['image_size']} pixels from the condition `{condition}`, trained under the protocol `{protocol}`. "
-        f"The condition has {len(first['names'])} values, scaled by `{first['scaling']}`: "
+        f"The condition has {len(first['names'])} values, {'log2(x + 1), then ' if first['log'] else ''}scaled by "
+        f"`{first['scaling']}`: "
         f"{', '.join(first['names'])}.", "",
         "## Trained on", "",
         f"{len(everyone)} distinct patients in {len(folds)} folds; one set of weights per fold.", "",

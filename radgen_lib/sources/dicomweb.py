@@ -18,7 +18,7 @@ from radgen_lib.core.errors import ConfigError, DownloadError
 from radgen_lib.core.stop import StopFlag
 from radgen_lib.sources.folder import DAMAGED
 from radgen_lib.sources.http_retry import BACKOFF, RETRIES, TIMEOUT, reason_of, web_session
-from radgen_lib.sources.ledger import MODALITIES, UNKNOWN, listing_frame
+from radgen_lib.sources.ledger import MODALITIES, UNKNOWN, listing_frame, with_unstated
 from radgen_lib.sources.series_store import Row, SeriesFault, fill_store
 from radgen_lib.sources.transfer import TRY_AGAIN
 
@@ -85,12 +85,16 @@ def _listed(found: Dataset) -> dict[str, object]:
 def fetch_series(
     rows: pd.DataFrame, root: Path, imaging: Imaging, *, jobs: int, offline: bool, **retrying: Any
 ) -> pd.DataFrame:
-    """Fetch the listed series into the store below ``root``, instance by instance as they stream in; their ledger."""
+    """Fetch the listed series into the store below ``root``, instance by instance as they stream in; their ledger.
+
+    QIDO-RS knows the number of instances of a series and not its size, so that rows say it was not compared.
+    """
     client = _client(imaging, retrying.get("retries", RETRIES), retrying.get("backoff", BACKOFF), jobs)
     fetch = functools.partial(_fetch_one, client=client)
     # Around all threads, since the setting is pydicom's one: without validation, whose warnings hold the values.
     with pydicom.config.disable_value_validation():
-        return fill_store(rows, root, fetch, origin="dicomweb", jobs=jobs, offline=offline, **retrying)
+        ledger = fill_store(rows, root, fetch, origin="dicomweb", jobs=jobs, offline=offline, **retrying)
+    return with_unstated(ledger)
 
 
 def _fetch_one(row: Row, folder: Path, stop: StopFlag, *, client: DICOMwebClient) -> None:

@@ -22,6 +22,7 @@ from pydicom.errors import InvalidDicomError
 
 from radgen_lib.core.config.cohort import Imaging
 from radgen_lib.core.errors import ConfigError
+from radgen_lib.core.listing import files_below
 from radgen_lib.core.progress import Progress
 from radgen_lib.core.stop import StopFlag
 from radgen_lib.sources.ledger import MODALITIES, dicom_files, listing_frame
@@ -84,11 +85,7 @@ def list_series(imaging: Imaging) -> pd.DataFrame:
 
 def _candidates(location: Path) -> Iterator[Path]:
     """Files that may be DICOM, sorted; hidden ones and DICOMDIR, which is a list of files, left out."""
-    for folder, folders, names in os.walk(location.resolve()):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and name.upper() != "DICOMDIR":
-                yield Path(folder) / name
+    return (path for path in files_below(location) if path.name.upper() != "DICOMDIR")
 
 
 def _header(path: Path) -> tuple[Header, str]:

@@ -35,8 +35,9 @@ def collection_name(name: str) -> str:
 def index_series(collection: str, modality: str = "MR") -> pd.DataFrame:
     """All series of ``modality`` in a collection, as a listing (``ledger.LISTING_COLUMNS``); a copy.
 
-    Sizes are exact: the index gives the sum of the instance sizes over 10^6. Raises ConfigError for a collection that
-    the index does not have.
+    Sizes are exact: the index gives the sum of the instance sizes over 10^6. Only images are asked for: the index lists
+    SEG series too, but the table that says which series each was drawn on (seg_index) is not in the package.
+    Raises ConfigError for a collection that the index does not have.
     """
     return _series(collection_name(collection), modality).copy()
 

@@ -21,7 +21,7 @@ LISTING_COLUMNS = (
     "status", "reason",
 )  # fmt: skip
 STORE = "dicom"
-# What servers and folders are asked for: images, and tumour masks.
+# What a PACS and a folder are asked for: images, and tumour masks. IDC and NBIA are asked for MR alone.
 MODALITIES = ("MR", "SEG")
 UNKNOWN = -1
 _NUMBERS = ("n_files", "bytes", "expected_files", "expected_bytes")
@@ -79,6 +79,21 @@ def shortfall(n_files: int, size: int, expected_files: int, expected_bytes: int)
     if expected_bytes != UNKNOWN and size != expected_bytes:
         return f"{size} bytes in {n_files} files, {expected_bytes} expected"
     return "" if n_files else "no file"
+
+
+def with_unstated(ledger: pd.DataFrame) -> pd.DataFrame:
+    """The ledger of a server; ``reason`` of ``ok`` rows says what could not be compared, since it was not announced.
+
+    Such a series came without a fault of transfer; that none of it is missing was told by its number alone, or by
+    nothing.
+    """
+    told = ledger.copy()
+    ok = told["status"] == "ok"
+    no_number, no_size = (told[f"expected_{name}"] == UNKNOWN for name in ("files", "bytes"))
+    told.loc[ok & no_size, "reason"] = "whole by number of files; the source states no size"
+    told.loc[ok & no_number, "reason"] = "whole by size; the source states no number of files"
+    told.loc[ok & no_number & no_size, "reason"] = "not compared; the source states neither number nor size"
+    return told
 
 
 def check_store(ledger: pd.DataFrame, root: Path) -> pd.DataFrame:

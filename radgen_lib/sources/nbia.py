@@ -17,7 +17,7 @@ from radgen_lib.core.stop import StopFlag
 from radgen_lib.sources.archive import unpack_zip
 from radgen_lib.sources.http_retry import get_file, get_rows, web_session
 from radgen_lib.sources.idc_index_query import collection_name
-from radgen_lib.sources.ledger import UNKNOWN, listing_frame
+from radgen_lib.sources.ledger import UNKNOWN, listing_frame, with_unstated
 from radgen_lib.sources.series_store import Row, SeriesFault, fill_store
 
 # NBIA Search REST API Guide, https://wiki.cancerimagingarchive.net: base address of the public resources.
@@ -27,10 +27,11 @@ _MAX_BYTES = 8 << 30
 
 
 def list_series(imaging: Imaging) -> pd.DataFrame:
-    """MR series of ``imaging.collection`` (either spelling: tcga_brca, TCGA-BRCA), with the counts that NBIA states.
+    """MR series of ``imaging.collection`` (either spelling: tcga_brca, TCGA-BRCA), with what NBIA states of each.
 
-    ``imaging.endpoint`` replaces the service's address. Raises ConfigError for a collection that it does not have, and
-    DownloadError when the service does not answer as it should.
+    That is the number of images (``ImageCount``) and, where the service tells it, their bytes (``FileSize``); what it
+    does not tell is not compared, and the ledger says so. ``imaging.endpoint`` replaces the service's address. Raises
+    ConfigError for a collection that it does not have, and DownloadError when the service does not answer as it should.
     """
     if not imaging.collection:
         raise ConfigError("imaging.collection = None: source nbia needs a collection, e.g. tcga_brca")
@@ -48,14 +49,24 @@ def _listed(row: dict[str, Any], url: str) -> dict[str, object]:
     missing = [key for key in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID") if not row.get(key)]
     if missing:
         raise DownloadError(f"{url}: a series without {missing[0]}. The service answers in another form than version 1")
-    count = row.get("ImageCount")
     return {
         "patient": str(row["PatientID"]), "study": str(row["StudyInstanceUID"]),
         "series": str(row["SeriesInstanceUID"]), "modality": str(row.get("Modality") or "MR"),
         "description": str(row.get("SeriesDescription") or ""), "manufacturer": str(row.get("Manufacturer") or ""),
         "model": str(row.get("ManufacturerModelName") or ""),
-        "n_files": UNKNOWN if count is None else int(count),
+        "n_files": _number(row, "ImageCount", url), "bytes": _number(row, "FileSize", url),
     }  # fmt: skip
+
+
+def _number(row: dict[str, Any], key: str, url: str) -> int:
+    """A number that the service states of a series; a series has neither no image nor no byte, so 0 is no statement."""
+    try:
+        number = int(row.get(key) or 0)
+    except (TypeError, ValueError) as error:
+        raise DownloadError(
+            f"{url}: {key} of a series is no number. The service answers in another form than version 1"
+        ) from error
+    return number if number > 0 else UNKNOWN
 
 
 def fetch_series(
@@ -67,7 +78,7 @@ def fetch_series(
     """
     session = web_session(connections=jobs)
     fetch = functools.partial(_fetch_one, session=session, service=imaging.endpoint or SERVICE)
-    return fill_store(rows, root, fetch, origin="nbia", jobs=jobs, offline=offline, **retrying)
+    return with_unstated(fill_store(rows, root, fetch, origin="nbia", jobs=jobs, offline=offline, **retrying))
 
 
 def _fetch_one(row: Row, folder: Path, stop: StopFlag, *, session: requests.Session, service: str) -> None:

@@ -5,51 +5,22 @@ Attributes follow DICOM PS3.3 (MR Image IOD, A.4). What NIfTI does not tell (dat
 
 from __future__ import annotations
 
-import hashlib
-import uuid
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import format_number_as_ds
 
-from radgen_lib.sources.phantom.dicom import clock, copied, number, settled
+from radgen_lib.sources.dicom_writing import clock, copied, named_uid, number, settled
+from radgen_lib.sources.nifti_place import LEVELS, Place
 
 # Times of day are this plus the stated seconds; no date is written.
 BASE_SECONDS = 8 * 3600.0
-LEVELS = 65535
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
-_SKEW = 1e-3
-_THINNEST_MM, _FARTHEST_MM = 1e-3, 1e6
 _LONGEST_WHOLE = 1e15  # a decimal string has 16 letters
-_MILLIMETRES = ("mm", "unknown")
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError,
-               nib.spatialimages.HeaderDataError)  # fmt: skip
-
-
-class NiftiFault(Exception):
-    """A NIfTI file that cannot be used; the text says what is wrong and what to do, without names."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a volume lies, in DICOM's axes (LPS, mm).
-
-    ``shape`` counts columns, rows and slices (the three axes of the file); the columns of ``direction`` (3 x 3) are
-    unit vectors along them, ``spacing`` their steps, ``origin`` is the middle of the first voxel.
-    """
-
-    shape: tuple[int, int, int]
-    direction: np.ndarray
-    spacing: tuple[float, float, float]
-    origin: np.ndarray
+_UID = "radgen nifti"  # what the names of its UIDs begin with
 
 
 @dataclass(frozen=True)
@@ -69,69 +40,12 @@ class Phase:
     @property
     def study_uid(self) -> str:
         """UID of the study, from its names alone."""
-        return _uid(self.patient, self.study)
+        return named_uid(_UID, self.patient, self.study)
 
     @property
     def series_uid(self) -> str:
         """UID of the series, from its names alone."""
-        return _uid(self.patient, self.study, self.phase)
-
-
-def _uid(*names: object) -> str:
-    """A UID under 2.25. (from a UUID, PS3.5 B.2) that depends on ``names`` alone."""
-    text = "\x1f".join(["radgen nifti", *map(str, names)])
-    return f"2.25.{uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5).int}"
-
-
-def open_nifti(path: Path) -> tuple[Any, Place]:
-    """The image (values not read yet) and its place. Raises NiftiFault when it is no volume with a place."""
-    try:
-        image: Any = nib.load(path)
-        codes = int(image.header["sform_code"]), int(image.header["qform_code"])
-        unit, affine = image.header.get_xyzt_units()[0], np.asarray(image.affine, dtype=np.float64)
-    except FileNotFoundError as error:
-        raise NiftiFault("the file is not there. Correct the column file") from error
-    except (*_UNREADABLE, KeyError) as error:
-        raise NiftiFault(f"the file cannot be read as NIfTI ({type(error).__name__}). Write it again") from error
-    shape = image.shape[:3] if image.shape[3:] == (1,) else image.shape
-    if len(shape) != 3:
-        raise NiftiFault(f"the file has {len(shape)} dimensions, not 3. Write each phase as a file of its own")
-    if not 0 < min(shape) <= max(shape) <= LEVELS:
-        raise NiftiFault(f"an axis has {min(shape)} or {max(shape)} voxels, not 1 to {LEVELS}. Write it again")
-    if codes == (0, 0):
-        raise NiftiFault("no valid affine (sform_code and qform_code are 0). Write it with its place in the patient")
-    if unit not in _MILLIMETRES:
-        raise NiftiFault(f"the affine is in units of {unit}. Write it in mm")
-    return image, _place(shape, affine)
-
-
-def _place(shape: tuple[int, int, int], affine: np.ndarray) -> Place:
-    axes, origin = _LPS_TO_RAS @ affine[:3, :3], _LPS_TO_RAS @ affine[:3, 3]
-    spacing = np.linalg.norm(axes, axis=0)
-    if not np.isfinite(affine).all() or spacing.min() < _THINNEST_MM:
-        raise NiftiFault("no valid affine (not finite, or an axis without length). Write it with its place")
-    if np.abs(origin).max() + (spacing * shape).sum() > _FARTHEST_MM:
-        raise NiftiFault("no valid affine (farther away than a kilometre). Write it in mm")
-    direction = axes / spacing
-    if np.abs(direction.T @ direction - np.eye(3)).max() > _SKEW:
-        raise NiftiFault("the affine is sheared: its axes are not at right angles. Resample it to a straight grid")
-    return Place(shape, direction, (float(spacing[0]), float(spacing[1]), float(spacing[2])), origin)
-
-
-def read_values(image: Any, shape: tuple[int, int, int]) -> np.ndarray:
-    """Values [columns, rows, slices] as the file scales them. Raises NiftiFault when they are no finite numbers."""
-    try:
-        values = np.asarray(image.dataobj)
-    except _UNREADABLE as error:
-        raise NiftiFault(f"the values cannot be read ({type(error).__name__}). Write the file again") from error
-    if values.dtype.kind not in "iuf":
-        raise NiftiFault("the voxels are colours or complex numbers. Write one real number a voxel")
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        raise NiftiFault(f"{count} voxels are not finite. Replace them, for instance by 0")
-    if max(abs(float(values.min())), abs(float(values.max()))) > float(np.finfo(np.float32).max) / 2:
-        raise NiftiFault("values are larger than 32 bits hold. Scale them")
-    return values.reshape(shape)
+        return named_uid(_UID, self.patient, self.study, self.phase)
 
 
 def rescaling(values: np.ndarray) -> tuple[str, str]:
@@ -156,7 +70,7 @@ def images(phase: Phase, place: Place, values: np.ndarray) -> Iterator[tuple[str
     for index in range(place.shape[2]):
         position = place.origin + index * place.spacing[2] * place.direction[:, 2]
         image = copied(template)
-        image.SOPInstanceUID = _uid(phase.patient, phase.study, phase.phase, index)
+        image.SOPInstanceUID = named_uid(_UID, phase.patient, phase.study, phase.phase, index)
         image.InstanceNumber = index + 1
         image.ImagePositionPatient = [number(float(value)) for value in position]
         image.SliceLocation = number(float(across @ position))
@@ -176,7 +90,7 @@ def _header(phase: Phase, place: Place, slope: str, intercept: str) -> Dataset:
     header.StudyDate, header.StudyTime = "", clock(float(phase.study_number))
     header.PatientID = phase.patient
     header.StudyInstanceUID, header.SeriesInstanceUID = phase.study_uid, phase.series_uid
-    header.FrameOfReferenceUID = _uid(phase.patient, phase.study, "frame of reference")
+    header.FrameOfReferenceUID = named_uid(_UID, phase.patient, phase.study, "frame of reference")
     header.SeriesNumber = header.AcquisitionNumber = header.TemporalPositionIdentifier = phase.position
     if phase.position > 1:
         header.ContrastBolusAgent = "UNSPECIFIED"

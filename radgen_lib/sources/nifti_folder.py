@@ -26,15 +26,15 @@ from radgen_lib.core.progress import Progress
 from radgen_lib.core.stop import StopFlag
 from radgen_lib.sources.folder import NIFTI_TABLE as TABLE
 from radgen_lib.sources.ledger import folder_size, listing_frame
-from radgen_lib.sources.nifti_dicom import NiftiFault, Phase, images, open_nifti, read_values
+from radgen_lib.sources.nifti_dicom import Phase, images
+from radgen_lib.sources.nifti_place import NiftiFault, open_nifti, read_values
 from radgen_lib.sources.series_store import Row, SeriesFault, fill_store
 
 COLUMNS = ("patient", "study", "phase", "file", "seconds")
 # What a listing holds beside the common columns; store_bytes is about what the series takes in the store.
 EXTRA = ("file", "line", "item", "store_bytes")
 _SHOWN = f"imaging.location/{TABLE}"
-_ENDINGS = (".nii", ".nii.gz")
-_PHASE = re.compile(r"pre|post([1-8])")
+_ENDINGS, _PHASE = (".nii", ".nii.gz"), re.compile(r"pre|post([1-8])")
 _LONGEST_SECONDS = 12 * 3600.0
 _HEADER_BYTES = 1500
 _MADE_FROM = ".made-from"  # begins with a dot: no reader takes it for data

@@ -71,7 +71,8 @@ def not_dynamic(description: str) -> str:
 def reasons_against(listing: pd.DataFrame, how: str, papers: pd.DataFrame | None = None) -> pd.Series:
     """Per listed series the reason why ``imaging.series`` = ``how`` leaves it out, or "".
 
-    SEG series (tumour masks) stay under ``all`` and ``dynamic``, and so do rows that are lost already.
+    SEG series (tumour masks; a PACS and a folder list them) stay under ``all`` and ``dynamic``, and so do rows that are
+    lost already.
     """
     if how == "papers":
         if papers is None:
@@ -116,15 +117,16 @@ def _missing(patient: str, series: str, reason: str) -> dict[str, object]:
 def system_c_flow(
     listing: pd.DataFrame,
     *,
-    field_strength: Mapping[str, float] | None = None,
+    phases: pd.DataFrame | None = None,
     expression: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """System C's cohort (PROTOCOLS 1.1) as rows of the selection table: step, unit, id, source, row, kept, reason.
 
     Steps, each over the patients that the one before kept: MRI downloaded; dynamic T1 on GE (index: manufacturer,
-    description, models that exist at 3 T only); 1.5 T, where ``field_strength`` (patient -> tesla, from the headers)
-    is given; matched expression, where ``expression`` (patients that have it) is given. The paper goes from 137 to
-    118 to 110. The index of IDC has 107 patients with a GE series, so its 118 cannot all have been scanned on GE.
+    description, models that exist at 3 T only); a post-contrast phase on GE that ingestion kept, and 1.5 T of such a
+    phase, where ``phases`` (its phase table) is given; matched expression, where ``expression`` (patients that have
+    it) is given. The paper goes from 137 to 118 to 110. The index of IDC has 107 patients with a GE series, so its 118
+    cannot all have been scanned on GE.
     """
     rows: list[tuple[str, str, str, str, str, bool, str]] = []
 
@@ -135,8 +137,12 @@ def system_c_flow(
     patients = step("C: MRI", "imaging index", dict.fromkeys(sorted(listing["patient"].unique()), ""))
     groups = dict(tuple(listing.groupby("patient")))
     patients = step("C: dynamic T1, GE", "imaging index", {who: _against_ge(groups[who]) for who in patients})
-    if field_strength is not None:
-        fields = {who: _against_field(field_strength.get(who, float("nan"))) for who in patients}
+    if phases is not None:
+        posts, strengths = _ge_posts(phases), field_strengths(phases)
+        usable = set(posts.loc[posts["kept"].astype(bool), "patient"])
+        why = {who: "" if who in usable else _against_posts(posts[posts["patient"] == who]) for who in patients}
+        patients = step("C: post-contrast phase", "phases.parquet", why)
+        fields = {who: _against_field(strengths.get(who, float("nan"))) for who in patients}
         patients = step("C: 1.5 T", "DICOM headers", fields)
     if expression is not None:
         have = {who: "" if who in expression else "no matched expression" for who in patients}
@@ -145,15 +151,29 @@ def system_c_flow(
 
 
 def field_strengths(phases: pd.DataFrame) -> dict[str, float]:
-    """Field strength in tesla by patient, from the headers of the phases (patient, manufacturer, field_strength).
+    """Field strength in tesla by patient, from the headers of the post-contrast phases on GE that were kept.
 
-    Of a patient scanned on GE at several strengths it is the one nearest to 1.5 T, since one such study is enough;
-    patients without a GE phase that tells it are absent.
+    ``phases``: patient, phase, kept, manufacturer, field_strength. Of a patient scanned at several strengths it is the
+    one nearest to 1.5 T, since one such study is enough; patients without such a phase that tells it are absent.
     """
-    told = phases[phases["manufacturer"].fillna("").str.contains(GE) & phases["field_strength"].notna()]
+    posts = _ge_posts(phases)
+    told = posts[posts["kept"].astype(bool) & posts["field_strength"].notna()]
     nearest = (told["field_strength"] - 1.5).abs().sort_values(kind="stable").index
     first = told.loc[nearest].groupby("patient")["field_strength"].first()
     return {str(who): float(tesla) for who, tesla in first.items()}
+
+
+def _ge_posts(phases: pd.DataFrame) -> pd.DataFrame:
+    """The post-contrast phases on GE, kept or not."""
+    ge = phases["manufacturer"].fillna("").str.contains(GE)
+    return phases[ge & phases["phase"].str.fullmatch(r"post\d+")]
+
+
+def _against_posts(posts: pd.DataFrame) -> str:
+    """Why none of a patient's post-contrast phases on GE, none of which was kept, can be used."""
+    if posts.empty:
+        return "no post-contrast phase on GE"
+    return f"no post-contrast phase kept: {posts['reason'].value_counts().index[0]}"
 
 
 def with_expression(clinical: pd.DataFrame) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -44,11 +45,11 @@ def settings(*, pseudonyms: bool = True) -> dict[str, Any]:
     return tree
 
 
-def workflow(folder: Path, *targets: str) -> Outcome:
+def workflow(folder: Path, *targets: str, options: tuple[str, ...] = ()) -> Outcome:
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder), "-c2"]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("SNAKEMAKE_")}
     process = subprocess.Popen(
-        [*command, "--configfile", "local.yaml", "--", *targets], cwd=folder, env={**clean, **NO_NETWORK},
+        [*command, "--configfile", "local.yaml", *options, "--", *targets], cwd=folder, env={**clean, **NO_NETWORK},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     return finish(process)
@@ -159,6 +160,56 @@ def test_nothing_of_a_person_leaves_ingestion(ran: LocalRun) -> None:
     assert not leaks(ran.folder / "results", (*secrets, str(ran.folder)))
     assert not leaks(ran.folder / "logs", secrets)
     assert not any(secret in ran.outcome.text for secret in secrets)
+
+
+@pytest.fixture
+def copied(ran: LocalRun, tmp_path: Path) -> Path:
+    """A copy of the finished run, with the times of all files, that may be changed."""
+    return Path(shutil.copytree(ran.folder, tmp_path / "copy", symlinks=True))
+
+
+def planned(folder: Path) -> set[str]:
+    """Rules that the next run would start."""
+    plan = workflow(folder, PAGE, PATIENTS, options=("-n",))
+    assert plan.code == 0, plan.text[-8000:]
+    return set(plan.jobs)
+
+
+def test_a_changed_table_is_read_again(copied: Path) -> None:
+    assert planned(copied) == set()  # nothing has changed: the copy has the same names, sizes and times
+    clinical = copied / "hospital/omics/clinical.csv"
+    folder, text = clinical.parent.stat(), clinical.read_text()
+    ages = pd.read_csv(clinical, sep=";")["Age"]
+    clinical.write_text(text.replace(f";{ages[0]};", ";31.5;", 1))
+    assert clinical.parent.stat().st_mtime_ns == folder.st_mtime_ns  # the folder's own time tells nothing
+    rules = planned(copied)
+    assert "read_omics" in rules and not {"fetch_images", "read_images"} & rules
+    outcome = workflow(copied, "results/local/omics/clinical.parquet")
+    assert outcome.code == 0 and outcome.jobs == {"read_omics": 1}, outcome.text[-8000:]
+    assert (pd.read_parquet(copied / "results/local/omics/clinical.parquet")["age"] == 31.5).sum() == 1
+
+
+def test_a_new_dicom_file_is_read_again(copied: Path) -> None:
+    """A file below a folder that was there before: neither the folder of the cohort nor any list of files changes."""
+    ledger = "data/local/ledger-0.parquet"
+    before = pd.read_parquet(copied / ledger)
+    image = next(path for path in sorted((copied / "hospital/dicom").rglob("*")) if path.is_file())
+    shutil.copy(image, image.with_name("IM99999"))
+    rules = planned(copied)
+    assert "fetch_images" in rules and "read_omics" not in rules
+    outcome = workflow(copied, ledger)
+    assert outcome.code == 0 and outcome.jobs == {"fetch_images": 1}, outcome.text[-8000:]
+    after = pd.read_parquet(copied / ledger)
+    assert after["n_files"].sum() == before["n_files"].sum() + 1 and len(after) == len(before)
+    assert "read_images" in planned(copied)
+
+
+def test_a_mask_put_beside_the_series_is_read(copied: Path, ran: LocalRun) -> None:
+    masks = copied / "data/local/masks"
+    masks.mkdir()
+    (masks / f"{ran.hospital.patients[0]}.nii.gz").write_bytes(b"no mask")
+    rules = planned(copied)
+    assert "read_images" in rules and not {"fetch_images", "read_omics"} & rules
 
 
 def test_without_pseudonyms_both_refuse(ran: LocalRun, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from radgen_lib.analyses.factors.imputing import (
     ours,
     training_mean,
 )
-from radgen_lib.analyses.factors.recovery import WHOLE, read_planted, recovery_rows
+from radgen_lib.analyses.factors.recovery import read_planted, recovery_rows
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import DataError
 from radgen_lib.core.rows import result_frame
@@ -34,8 +34,8 @@ from radgen_lib.core.seeds import derive_seed, make_rng
 from radgen_lib.omics.btf.baselines import SINGLE, Baseline, fit_baseline
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
 from radgen_lib.omics.btf.fold_training import places
-from radgen_lib.omics.btf.folds import FoldFit, component_names
-from radgen_lib.omics.btf.gathering import conditions
+from radgen_lib.omics.btf.folds import FoldFit
+from radgen_lib.omics.btf.gathering import WHOLE, component_names, conditions
 
 ITEM, RIGOROUS, PUBLISHED = "F.CMP", "rigorous", "as_published"
 CONTROL, TENSORBF = "training_mean", "tensorbf"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
-from radgen_lib.omics.btf.folds import component_names
+from radgen_lib.omics.btf.gathering import component_names
 
 TOP_GENES = 20
 GENE_COLUMNS = ("component", "rank", "gene", "mean", "sd", "omic", "omic_loading", "omic_sd", "explained", "stability")
@@ -39,7 +39,7 @@ def top_genes(model: BayesianTensorFactorisation, *, top: int = TOP_GENES) -> pd
     omics). ``omic_loading`` and ``omic_sd`` say how the component acts in the omic: a gene moves by ``mean`` times
     ``omic_loading`` an SD of the factor; ``explained`` is the share of the omic's variance due to the component, and
     the omic with the largest share drives it. ``stability`` is |correlation| of the component's mean factors in one
-    chain with those over all, the lowest of the chains; NaN with one chain and for an approximation, which has none.
+    chain with those in the other chains, lowest over chains; NaN with one chain and for an approximation.
     The sign of a component is arbitrary, that of the product is not. No rows when the fit kept no component.
     """
     loadings, omics = loading_table(model), list(model.omics_ or ())

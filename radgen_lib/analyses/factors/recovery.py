@@ -16,8 +16,8 @@ from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.intervals import FEWEST_PATIENTS
 from radgen_lib.omics.btf.align import match
+from radgen_lib.omics.btf.gathering import WHOLE
 
-WHOLE = "full"  # the fold that trains on everyone
 MOST_DRAWS = 500  # a draw pairs all components anew; limits of a mean of correlations need no more
 
 

@@ -13,7 +13,8 @@ from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import derive_seed
 from radgen_lib.omics.btf.align import match
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
-from radgen_lib.omics.btf.folds import FoldFit, component_names, fit_fold
+from radgen_lib.omics.btf.folds import FoldFit, fit_fold
+from radgen_lib.omics.btf.gathering import component_names
 
 STABILITY_COLUMNS = ("seed", "rank", "component", "match", "explained", "n")
 RETURNED = 0.9
@@ -51,17 +52,25 @@ def seed_rows(number: int, first: np.ndarray, factors: np.ndarray, explained: np
     return table[list(STABILITY_COLUMNS)]
 
 
-def stability_rows(table: pd.DataFrame) -> pd.DataFrame:
+def rank_as_set(components: int) -> str:
+    """What a rank means that is the number of components at the start."""
+    return f"all {components} components of the start were kept, so the rank is the setting and not learned"
+
+
+def stability_rows(table: pd.DataFrame, components: int) -> pd.DataFrame:
     """Result rows of item F.STAB: median rank with its range, and for each component how often it came back.
 
     ``returned``: share of the other seeds in which its match exceeds :data:`RETURNED`; ``match``: median over the
-    other seeds with its range. Seeds are no sample of patients: ranges are no confidence intervals.
+    other seeds with its range. Seeds are no sample of patients: ranges are no confidence intervals. ``components``: how
+    many a fit starts with; the note says in how many seeds none was switched off, since that rank is the setting.
     """
     ranks = table.groupby("seed")["rank"].first()
     n = int(table["n"].iloc[0])
     keys: Row = {"item": "F.STAB", "protocol": "rigorous"}
     band: Row = {"low": ranks.min(), "high": ranks.max(), "interval": f"range over {len(ranks)} seeds"}
-    rows = [result_row(**keys, metric="rank", value=ranks.median(), n=n, **band)]
+    full = int((ranks >= components).sum())
+    note = f"{full} of {len(ranks)} seeds: {rank_as_set(components)}" if full else ""
+    rows = [result_row(**keys, metric="rank", value=ranks.median(), n=n, note=note, **band)]
     others = table[(table["seed"] != 0) & (table["component"] != "")]
     if others.empty:
         rows.append(result_row(**keys, metric="returned", n=n, reason="the first fit kept no component"))

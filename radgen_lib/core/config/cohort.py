@@ -75,6 +75,29 @@ class Omics(Block):
         Literal["auto", "linear", "log2"],
         Field(description="Scale of the expression matrix: found out (the decision is logged), or said"),
     ] = "auto"
+    copy_number: Annotated[
+        Literal["log2", "discrete"], Field(description="Copy number that is preferred where a study has several kinds")
+    ] = "log2"
+    methylation: Annotated[
+        Literal["m_value", "beta"],
+        Field(
+            description="Scale of methylation in the tensor: mean M = log2(beta / (1 - beta)) of the probes, or beta"
+        ),
+    ] = "m_value"
+    probes: Annotated[
+        Literal["promoter_first", "promoter", "all"],
+        Field(
+            description="Probes of a gene whose mean is taken. promoter_first: those that the file describes as "
+            "promoter, and all of a gene that has none, or of a file that describes none; promoter: no other ones"
+        ),
+    ] = "promoter_first"
+    genes: Annotated[
+        Literal["intersection", "union"],
+        Field(description="Genes of the tensor: those that all omics have, or that any has (missing elsewhere)"),
+    ] = "intersection"
+    max_missing: Annotated[
+        float, Field(ge=0, lt=1, description="A gene missing in a larger share of an omic's patients is left out")
+    ] = 0.5
     rest: Annotated[
         list[Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*/)?[A-Za-z0-9][A-Za-z0-9_-]*$")]],
         Field(
@@ -108,7 +131,12 @@ class Cohort(Block):
         Field(description="released: what the authors of CPDM released; ingested: DICOM series and a molecular study"),
     ] = "released"
     max_excluded_share: Annotated[
-        float, Field(ge=0, le=1, description="Stop when a larger share of image series is lost to faults of rows")
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Stop when a larger share of series, phases, patients, or rows of a table is lost to faults",
+        ),
     ] = 0.2
     splits: Annotated[Splits, Field(description="Splits by patient")] = Splits()
     imaging: Annotated[Imaging | None, Field(description="Image series of an ingested cohort")] = None
@@ -124,6 +152,11 @@ class Cohort(Block):
         Field(description="Table of ER+/HER2+ subgroups: a file or an entry of the registry; null: none"),
     ] = None
     phantom: Annotated[Phantom | None, Field(description="Sizes of a phantom cohort")] = None
+
+    @property
+    def takes_papers(self) -> bool:
+        """Whether its images are those of the papers' list of series, so that no other may be tested in their name."""
+        return self.imaging is not None and self.imaging.series == "papers"
 
     @model_validator(mode="after")
     def _blocks_agree(self) -> Cohort:

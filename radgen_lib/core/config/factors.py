@@ -15,7 +15,9 @@ Peer = Literal["cp_als", "mofa", "pca", "single"]
 class PublishedFactors(Block):
     """The factorisation as the papers ran it (tensorBF): one noise for all omics, last draw, no centring."""
 
-    components: Annotated[int, Field(ge=1, le=200, description="Components, fixed")] = 17
+    components: Annotated[
+        int, Field(ge=1, le=200, description="Components at the start; the sampler may switch some off")
+    ] = 17
     burn_in: Annotated[int, Field(ge=10, description="Sweeps before the first stored draw")] = 5000
     draws: Annotated[int, Field(ge=1, description="Stored draws, ten sweeps apart; the last is the result")] = 50
 
@@ -33,6 +35,12 @@ class Factors(Block):
     burn_in: Annotated[int, Field(ge=10, description="Sweeps of a chain before its first stored draw")] = 1000
     draws: Annotated[int, Field(ge=10, description="Stored draws of a chain")] = 100
     thin: Annotated[int, Field(ge=1, description="Sweeps from one stored draw to the next")] = 5
+    max_sweeps: Annotated[
+        int, Field(ge=20, description="variational: most sweeps of a fit, which ends when its bound settles")
+    ] = 2000
+    tolerance: Annotated[
+        float, Field(gt=0, lt=1, description="Settled: the bound rises by less in ten sweeps, in nats a measured entry")
+    ] = 1e-5
     noise: Annotated[Literal["per_omic", "global"], Field(description="Noise precision: one an omic, or one")] = (
         "per_omic"
     )
@@ -40,7 +48,7 @@ class Factors(Block):
         float | None, Field(gt=0, description="Degrees of freedom of a gene's loading, small: sparse; null: Gaussian")
     ] = 1.0
     folds: Annotated[int, Field(ge=2, le=20, description="Folds over all patients of the tensor, for predictions")] = 5
-    repeats: Annotated[int, Field(ge=1, le=50, description="Times those folds are drawn again")] = 1
+    repeats: Annotated[int, Field(ge=1, le=50, description="Times those folds are drawn again")] = 3
     folds_per_job: Annotated[
         Annotated[int, Field(ge=1)] | Literal["all"], Field(description="Folds that one job factorises, or `all`")
     ] = 5

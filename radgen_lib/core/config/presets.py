@@ -11,14 +11,15 @@ _TINY_EDM = {
     "channels": [8, 16, 16],
     "attention_levels": [False, False, True],
     "res_blocks": 1,
+    "sampler": "heun",
     "sampling_steps": 6,
 }
 
 _FEW_SPLITS = {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1}
 
 _QUICK_FACTORS = {
-    "max_genes": 200, "components": 12, "burn_in": 150, "draws": 30, "thin": 2, "folds": 3, "folds_per_job": "all",
-    "seeds": 3, "published": {"burn_in": 300, "draws": 5},
+    "max_genes": 200, "components": 12, "burn_in": 150, "draws": 30, "thin": 2, "folds": 3, "repeats": 1,
+    "folds_per_job": "all", "seeds": 3, "published": {"burn_in": 300, "draws": 5},
 }  # fmt: skip
 _TINY_FACTORS = {**_QUICK_FACTORS, "max_genes": 60, "components": 6, "burn_in": 60, "draws": 20, "folds": 2, "seeds": 2}
 
@@ -92,6 +93,7 @@ MINI: dict[str, Any] = {
             "edm": {
                 "options": {
                     "channels": [8, 16, 16],
+                    "sampler": "heun",
                     "sampling_steps": 2,
                     "res_blocks": 1,
                     "working_size": 16,
@@ -99,7 +101,13 @@ MINI: dict[str, Any] = {
                 }
             },
             "untrained": {
-                "options": {"channels": [8, 16, 16], "sampling_steps": 2, "res_blocks": 1, "working_size": 16}
+                "options": {
+                    "channels": [8, 16, 16],
+                    "sampler": "heun",
+                    "sampling_steps": 2,
+                    "res_blocks": 1,
+                    "working_size": 16,
+                }
             },
             "vae": {"options": {"width": 0.125, "working_size": 32, "epochs": 2}},
         },

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from radgen_lib.imaging.dicom import fields as f
+from radgen_lib.imaging.dicom import words
 
 _CONVERTED = {
-    "temporal": "TemporalPositionIdentifier", "temporal_count": "NumberOfTemporalPositions",
-    "acquisition": "AcquisitionNumber", "trigger": "TriggerTime", "tr": "RepetitionTime", "te": "EchoTime",
-    "flip": "FlipAngle", "field_strength": "MagneticFieldStrength",
+    "temporal": "TemporalPositionIdentifier", "acquisition": "AcquisitionNumber", "trigger": "TriggerTime",
+    "tr": "RepetitionTime", "te": "EchoTime", "flip": "FlipAngle", "field_strength": "MagneticFieldStrength",
 }  # fmt: skip
 
 
@@ -17,7 +17,7 @@ _GROUPS = (
     "FrameContentSequence", "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence",
     "PixelValueTransformationSequence", "TemporalPositionSequence", "CardiacSynchronizationSequence",
     "MRTimingAndRelatedParametersSequence", "MREchoSequence", "MRImageFrameTypeSequence",
-    "ContrastBolusUsageSequence",
+    "ContrastBolusUsageSequence", "FrameAnatomySequence",
 )  # fmt: skip
 
 
@@ -54,7 +54,6 @@ def _frame(base: dict[str, Any], number: int, common: dict[str, f.Elements], own
     found: dict[str, Any] = {
         "spacing_row": spacing[0] if spacing else f.NONE,
         "spacing_col": spacing[1] if spacing else f.NONE,
-        "thickness": f.number(measures, "SliceThickness"),
         "slope": f.number(values, "RescaleSlope"),
         "intercept": f.number(values, "RescaleIntercept"),
         "temporal": f.binary(content, "TemporalPositionIndex"),
@@ -67,6 +66,7 @@ def _frame(base: dict[str, Any], number: int, common: dict[str, f.Elements], own
         "te": f.binary(group("MREchoSequence"), "EffectiveEchoTime"),
         "image_type": f.text(group("MRImageFrameTypeSequence"), "FrameType").upper(),
         "contrast": _given(group("ContrastBolusUsageSequence")),
+        "laterality": words.one_of(f.text(group("FrameAnatomySequence"), "FrameLaterality"), words.LATERALITY),
     }
     found |= _converted(own, day)
     # A group that is absent leaves what the file says as a whole.

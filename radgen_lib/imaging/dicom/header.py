@@ -18,6 +18,7 @@ from pydicom.errors import BytesLengthException
 from radgen_lib.imaging.dicom import fields as f
 from radgen_lib.imaging.dicom import words
 from radgen_lib.imaging.dicom.frames import frame_rows
+from radgen_lib.imaging.dicom.identifying import TAGS, identifying
 from radgen_lib.imaging.dicom.pixels import (
     DEFLATED,
     EXPLICIT_BIG,
@@ -30,29 +31,20 @@ from radgen_lib.imaging.dicom.pixels import (
     frame_bytes,
 )  # fmt: skip
 
-# Attributes that point at a person or a place. Only their names are ever kept.
-IDENTIFYING = (
-    "PatientName", "PatientBirthDate", "PatientBirthTime", "PatientBirthName", "PatientMotherBirthName",
-    "PatientAddress", "PatientTelephoneNumbers", "OtherPatientIDs", "OtherPatientIDsSequence", "OtherPatientNames",
-    "MilitaryRank", "MedicalRecordLocator", "PatientComments", "AdditionalPatientHistory", "InstitutionName",
-    "InstitutionAddress", "InstitutionalDepartmentName", "ReferringPhysicianName", "ReferringPhysicianAddress",
-    "ReferringPhysicianTelephoneNumbers", "PhysiciansOfRecord", "PerformingPhysicianName",
-    "NameOfPhysiciansReadingStudy", "RequestingPhysician", "OperatorsName", "AccessionNumber", "StationName",
-)  # fmt: skip
 _USED = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate",
     "ContentDate", "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "AcquisitionDateTime", "Modality",
     "Manufacturer", "SeriesDescription", "ManufacturerModelName", "PatientID", "ContrastBolusAgent",
     "ContrastBolusAgentSequence", "ContrastBolusVolume", "ContrastBolusTotalDose", "ContrastBolusStartTime",
-    "ScanningSequence", "SliceThickness", "RepetitionTime", "EchoTime", "MagneticFieldStrength", "FlipAngle",
+    "ScanningSequence", "RepetitionTime", "EchoTime", "MagneticFieldStrength", "FlipAngle",
     "SpacingBetweenSlices", "TriggerTime", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber",
     "AcquisitionNumber", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
-    "TemporalPositionIdentifier", "NumberOfTemporalPositions", "TemporalResolution", "SamplesPerPixel",
+    "TemporalPositionIdentifier", "TemporalResolution", "SamplesPerPixel",
     "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "RescaleIntercept", "RescaleSlope", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "ImageLaterality", "Laterality",
 )  # fmt: skip
-_TAGS = {f.tag_of(keyword) for keyword in (*_USED, *IDENTIFYING)}
+_TAGS = {*map(f.tag_of, _USED), *TAGS}
 _PIXELS = 0x7FE00000
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings repeat values of the tags
 _PARSE_FAULTS = (
@@ -115,7 +107,7 @@ def _rows(data: f.Elements, syntax: str, handle: BinaryIO, size: int) -> list[di
     place, fault = PixelPlace(-1, -1), f"unreadable transfer syntax ({words.transfer_syntax(syntax)})"
     if can_decode(syntax):
         place, fault = _pixels(base, handle, size)
-    base.update(has_pixels=not fault, pixel_offset=place.offset, pixel_bytes=place.length, file_bytes=size)
+    base.update(pixel_offset=place.offset, pixel_bytes=place.length, file_bytes=size)
     if fault == "no pixel data" and _ends_inside(data, size):
         raise HeaderFault("truncated: the file ends in its header", patient, series)
     if fault and modality == "SEG":
@@ -167,7 +159,7 @@ def _base(data: f.Elements, syntax: str) -> dict[str, Any]:
     """What holds for the whole file; of a multi-frame file, what its frames may replace."""
     day = f.day_of(f.text(data, "StudyDate"))
     spacing = f.numbers(data, "PixelSpacing", 2)
-    count, temporal_count = f.number(data, "NumberOfFrames"), f.number(data, "NumberOfTemporalPositions")
+    count = f.number(data, "NumberOfFrames")
     slope, intercept = f.number(data, "RescaleSlope"), f.number(data, "RescaleIntercept")
     maker = words.vendor(f.text(data, "Manufacturer"))
     bits = f.whole(data, "BitsAllocated")
@@ -186,7 +178,6 @@ def _base(data: f.Elements, syntax: str) -> dict[str, Any]:
         "position": f.numbers(data, "ImagePositionPatient", 3),
         "spacing_row": spacing[0] if spacing else f.NONE,
         "spacing_col": spacing[1] if spacing else f.NONE,
-        "thickness": f.number(data, "SliceThickness"),
         "rows": f.whole(data, "Rows"),
         "columns": f.whole(data, "Columns"),
         "bits_allocated": bits,
@@ -199,7 +190,6 @@ def _base(data: f.Elements, syntax: str) -> dict[str, Any]:
         "photometric": words.one_of(f.text(data, "PhotometricInterpretation"), words.PHOTOMETRIC),
         "acquisition": f.number(data, "AcquisitionNumber"),
         "temporal": f.number(data, "TemporalPositionIdentifier"),
-        "temporal_count": temporal_count,
         "temporal_resolution": f.number(data, "TemporalResolution"),
         "trigger": f.number(data, "TriggerTime"),
         "acquisition_time": acquired if acquired == acquired else f.moment_of(f.text(data, "AcquisitionDateTime"), day),
@@ -222,6 +212,7 @@ def _base(data: f.Elements, syntax: str) -> dict[str, Any]:
         "frames": int(count) if count == count and count >= 1 else 1,
         "frame_of_reference": f.text(data, "FrameOfReferenceUID"),
         "identifying": identifying(data),
+        "laterality": words.one_of(f.text(data, "ImageLaterality") or f.text(data, "Laterality"), words.LATERALITY),
     }
 
 
@@ -231,18 +222,3 @@ def _contrast(data: f.Elements) -> bool:
         return True
     given = (f.number(data, "ContrastBolusVolume"), f.number(data, "ContrastBolusTotalDose"))
     return any(amount > 0 for amount in given) or f.text(data, "ContrastBolusStartTime") != ""
-
-
-def identifying(data: f.Elements) -> str:
-    """Names, joined by commas, of identifying attributes whose value is not empty and not the research code."""
-    code = f.text(data, "PatientID")
-    found = []
-    for keyword in IDENTIFYING:
-        if keyword.endswith("Sequence"):
-            present = bool(f.items(data, keyword))
-        else:
-            value = f.text(data, keyword).strip("^ ")
-            present = value != "" and value != code
-        if present:
-            found.append(keyword)
-    return ",".join(found)

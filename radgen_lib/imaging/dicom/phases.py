@@ -9,6 +9,7 @@ import pandas as pd
 from pydicom.uid import UID
 
 from radgen_lib.cohort.ids import site_of
+from radgen_lib.cohort.selection import NO_CONTRAST_PHASE
 from radgen_lib.imaging.dicom.classify import classify
 from radgen_lib.imaging.dicom.dynamic import Named, name_dynamic
 from radgen_lib.imaging.dicom.geometry import axes_of
@@ -18,8 +19,8 @@ from radgen_lib.imaging.volume import VolumeFault, view_of
 
 PHASE_COLUMNS = (
     "volume", "patient", "study", "study_number", "series", "phase", "decision", "seconds", "seconds_source", "view",
-    "slices", "rows", "cols", "spacing_slice", "spacing_row", "spacing_col", "field_strength", "manufacturer", "site",
-    "index_phase", "kept", "reason",
+    "side", "slices", "rows", "cols", "spacing_slice", "spacing_row", "spacing_col", "field_strength", "manufacturer",
+    "site", "index_phase", "kept", "reason",
 )  # fmt: skip
 SERIES_COLUMNS = (
     "series", "patient", "study", "study_number", "days", "modality", "manufacturer", "model", "field_strength", "view",
@@ -34,8 +35,9 @@ def find_phases(
 
     A phase table row (:data:`PHASE_COLUMNS`) is a stack of images that may be a phase, kept or not; ``kept`` rows are
     pre- and post-contrast phases whose planes make a volume. A volume is named ``<patient>/<study number>/<phase>``,
-    with ``-2``, ``-3`` ... where a study has several of the kind. Segmentations are in none of the tables. Decisions
-    and reasons quote no free text of the tags; the tables hold no dates or times of day.
+    with ``-2``, ``-3`` ... where a study has several of the kind: ``pre-2`` and ``post1-2`` are of the second breast,
+    where each has stacks of its own (``side``). Segmentations are in none of the tables. Decisions and reasons quote no
+    free text of the tags; the tables hold no dates or times of day.
 
     Images that the scan ``refused`` take part in the naming, so that the other phases are called what they would be
     called with them; a phase that has some is not kept, with the reason.
@@ -78,9 +80,9 @@ def _study_phases(rows: pd.DataFrame) -> list[Named]:
             reason = f"mixed orientations: {len(part.rows)} images of a series whose others lie otherwise"
             rest.append(Named(part, "other", reason, reason))
         elif verdict.kind != "dynamic":
-            reason = f"{verdict.kind}: not a contrast phase" + (f"; {part.refused}" if part.refused else "")
+            reason = f"{verdict.kind}: {NO_CONTRAST_PHASE}" + (f"; {part.refused}" if part.refused else "")
             rest.append(Named(part, verdict.kind, verdict.decision, reason))
-        elif not part.rows["position"].notna().all():
+        elif not part.rows[["position", "orientation"]].notna().to_numpy().all():
             rest.append(Named(part, "other", part.fault, part.fault))
         else:
             dynamic.append(part)
@@ -92,18 +94,18 @@ def _study_phases(rows: pd.DataFrame) -> list[Named]:
     return sorted(found + rest, key=_table_order)
 
 
-def _table_order(item: Named) -> tuple[int, str, float, tuple[str, ...], str]:
+def _table_order(item: Named) -> tuple[int, bool, str, float, tuple[str, ...], str]:
     number = float(item.part.rows["series_number"].min())
     kinds = ("pre", "post", "subtraction", "other", "derived", "localiser")
     kind = next(k for k, name in enumerate(kinds) if item.phase.startswith(name))
-    return kind, item.phase, number if number == number else np.inf, item.part.series, item.part.how
+    return kind, item.second, item.phase, number if number == number else np.inf, item.part.series, item.part.how
 
 
 def _volume_names(prefix: str, found: list[Named]) -> list[str]:
     seen: Counter[str] = Counter()
     names = []
     for item in found:
-        seen[item.phase] += 1
+        seen[item.phase] = max(seen[item.phase], int(item.second)) + 1
         names.append(f"{prefix}/{item.phase}" + (f"-{seen[item.phase]}" if seen[item.phase] > 1 else ""))
     return names
 
@@ -133,6 +135,7 @@ def _phase_row(item: Named, name: str, number: int, index: bool) -> dict[str, ob
         "seconds": item.seconds,
         "seconds_source": item.seconds_source,
         "view": _view(part.rows),
+        "side": item.side,
         "slices": part.places,
         "rows": int(head["rows"]),
         "cols": int(head["columns"]),

@@ -21,6 +21,10 @@ NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG)
 _PIXEL_DATA = b"\x7f\xe0\x00\x10"
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+# MONOCHROME1: the least value is white. No tag of MR says which stored value is no signal, so turned round they would
+# have an offset that nobody knows, and relative enhancement would be wrong.
+INVERTED = "MONOCHROME1"
+INVERTED_FAULT = "MONOCHROME1: the grey levels are inverted, and no tag says which stored value is no signal"
 # What pydicom and its decoders raise for files that break the standard or a codec's.
 DECODE_FAULTS = (
     OSError, EOFError, ValueError, KeyError, AttributeError, RuntimeError, TypeError, IndexError, BytesLengthException,

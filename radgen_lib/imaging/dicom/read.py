@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.imaging.dicom.geometry import Stack, stack_planes
-from radgen_lib.imaging.dicom.pixels import EXPLICIT_BIG, NATIVE, decoded_frames, frame_bytes, native_frame
+from radgen_lib.imaging.dicom.pixels import (
+    EXPLICIT_BIG,
+    INVERTED,
+    INVERTED_FAULT,
+    NATIVE,
+    decoded_frames,
+    frame_bytes,
+    native_frame,
+)
 from radgen_lib.imaging.volume import Volume
 from radgen_lib.imaging.volume import VolumeFault as VolumeFault  # part of this module's interface
 
@@ -58,6 +66,8 @@ def _matrix(instances: pd.DataFrame) -> tuple[tuple[int, int], tuple[float, floa
     """Rows and columns, and their spacing in mm, that all instances share."""
     rows, columns, down, along = (_shared(instances[name].tolist()) for name in _SAME)
     samples, photometric = instances["samples"].iloc[0], str(instances["photometric"].iloc[0])
+    if (instances["photometric"] == INVERTED).any():
+        raise VolumeFault(INVERTED_FAULT)
     if samples != 1 or not photometric.startswith("MONOCHROME"):
         raise VolumeFault(f"colour ({photometric})")
     spacing = float(down), float(along)

@@ -14,23 +14,23 @@ import pandas as pd
 
 from radgen_lib.core.progress import Progress
 from radgen_lib.imaging.dicom.header import HeaderFault, read_header
+from radgen_lib.imaging.dicom.identifying import add_looked_into
 from radgen_lib.imaging.dicom.refused import CLASHING, DUPLICATE, REFUSED, refused_table, said_of_image
 
 _LOG = logging.getLogger("radgen")
 COLUMNS = (
     "folder", "file", "frame", "patient", "study", "series", "sop", "kind", "modality", "instance", "orientation",
-    "position", "spacing_row", "spacing_col", "thickness", "rows", "columns", "bits_allocated", "bits_stored",
-    "high_bit", "signed", "slope", "intercept", "samples", "photometric", "acquisition", "temporal", "temporal_count",
+    "position", "spacing_row", "spacing_col", "rows", "columns", "bits_allocated", "bits_stored",
+    "high_bit", "signed", "slope", "intercept", "samples", "photometric", "acquisition", "temporal",
     "temporal_resolution", "trigger", "acquisition_time", "content_time", "series_time", "study_date", "study_time",
     "contrast", "image_type", "description", "series_number", "manufacturer", "model", "field_strength", "tr", "te",
-    "flip", "sequence", "transfer_syntax", "frames", "frame_of_reference", "identifying", "has_pixels",
-    "pixel_offset", "pixel_bytes", "file_bytes", "pixels_sha256",
+    "flip", "sequence", "transfer_syntax", "frames", "frame_of_reference", "identifying",
+    "pixel_offset", "pixel_bytes", "file_bytes", "pixels_sha256", "laterality",
 )  # fmt: skip
 FAULT_COLUMNS = ("folder", "file", "patient", "series", "reason")
 _BEFORE, _AFTER = itemgetter("patient", "study", "series"), itemgetter("frame", "sop", "folder", "file")
 _FAULT = itemgetter(*FAULT_COLUMNS)
 _FEW = 500
-
 # A row of the scan, plain: a table is made of them once, at the end.
 _Row = dict[str, Any]
 
@@ -155,16 +155,16 @@ def _read_folder(root: Path, folder: str, files: list[str]) -> _Found:
     rows: list[_Row] = []
     refused: list[_Row] = []
     faults: list[dict[str, str]] = []
-    place = root / folder
     for file in files:
         try:
-            found = read_header(place / file)
+            found = read_header(root / folder / file)
         except HeaderFault as fault:
             faults.append(_fault(folder, file, "", fault.series, str(fault)))
             where = {"folder": folder, "file": file, "pixels_sha256": "", REFUSED: str(fault)}
             refused += [{**row, **where} for row in fault.rows]
             continue
         rows += [{"folder": folder, "file": file, **row, "pixels_sha256": ""} for row in found]
+    add_looked_into(rows, root / folder)
     if not files:
         faults.append(_fault(folder, "", "", "", "no files in the folder"))
     return _Found(rows, refused, faults, len(files))

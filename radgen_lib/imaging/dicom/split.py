@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.imaging.dicom.geometry import SAME_DIRECTION, Stack, axes_of, group_places, stack_planes
+from radgen_lib.imaging.dicom.pixels import INVERTED, INVERTED_FAULT
 from radgen_lib.imaging.dicom.refused import refusal
 from radgen_lib.imaging.volume import VolumeFault
 
@@ -205,6 +206,8 @@ def _with_stack(part: Part) -> Part:
     part = replace(part, refused=refusal(rows))
     if part.fault:
         return part
+    if (rows["photometric"] == INVERTED).any():
+        return replace(part, fault=INVERTED_FAULT)
     try:
         stack = stack_planes(np.array(rows["orientation"].tolist()), np.array(rows["position"].tolist()))
     except VolumeFault as fault:

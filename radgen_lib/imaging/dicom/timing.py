@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
 
@@ -48,38 +49,36 @@ def _past_midnight(seconds: np.ndarray) -> np.ndarray:
     return np.where(seconds < _HALF_DAY, seconds + 2 * _HALF_DAY, seconds)
 
 
-def in_time(parts: list[Part]) -> Order:
-    """Order of ``parts`` by the strongest evidence that tells all of them apart.
+def in_time(parts: list[Part], fits: Callable[[list[int]], bool] = lambda order: True) -> Order:
+    """Order of ``parts`` by the strongest evidence that tells all of them apart, and that ``fits`` what else is known.
 
-    Weaker evidence that also tells all apart and gives another order is named. Without any, parts keep the order of
-    their first instance number and series UID, which is stable but says nothing about time.
+    Where none fits, it is the strongest all the same. Other evidence that also tells all apart and gives another order
+    is named. Without any, parts keep the order of their first instance number and series UID, which is stable but says
+    nothing about time.
     """
-    chosen: list[int] | None = None
-    evidence, against = "", []
+    found: list[tuple[list[int], str, str]] = []
     for name, how in _ORDERS:
         values = column(parts, name)
-        if np.isnan(values).any() or len(set(values.tolist())) < len(parts):
-            continue
-        order = np.argsort(values).tolist()
-        if chosen is None:
-            chosen, evidence = order, how
-        elif order != chosen and not name.startswith("series"):
-            against.append(f"{how} say another order")
-    if chosen is None:
-        chosen, evidence = _in_pairs(parts)
+        if not np.isnan(values).any() and len(set(values.tolist())) == len(parts):
+            found.append((np.argsort(values).tolist(), how, name))
+    single = next((line for line in found if fits(line[0])), None)
+    pairs = [] if single is not None else _in_pairs(parts)
+    chosen = single or next((line for line in pairs if fits(line[0])), None) or next(iter([*found, *pairs]), None)
     if chosen is None:
         keys = [(_lowest(part), part.series) for part in parts]
-        chosen = sorted(range(len(parts)), key=keys.__getitem__)
-    return Order(chosen, evidence, against)
+        return Order(sorted(range(len(parts)), key=keys.__getitem__), "", [])
+    others = [how for order, how, name in found if order != chosen[0] and not name.startswith("series")]
+    return Order(chosen[0], chosen[1], [f"{how} say another order" for how in others])
 
 
-def _in_pairs(parts: list[Part]) -> tuple[list[int] | None, str]:
-    """Order by when a series began, then by a tag within it (missing counts as first), where that tells all apart."""
+def _in_pairs(parts: list[Part]) -> list[tuple[list[int], str, str]]:
+    """Orders by when a series began, then by a tag within it (missing counts as first), where that tells all apart."""
+    found = []
     for start, within in product(_STARTS, _WITHIN):
         first, second = column(parts, start), np.nan_to_num(column(parts, within), nan=0.0)
         if not np.isnan(first).any() and len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(parts):
-            return np.lexsort((second, first)).tolist(), f"{_NAMES[start]}, then {_NAMES[within]}"
-    return None, ""
+            found.append((np.lexsort((second, first)).tolist(), f"{_NAMES[start]}, then {_NAMES[within]}", start))
+    return found
 
 
 def _lowest(part: Part) -> float:

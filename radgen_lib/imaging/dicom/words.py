@@ -45,6 +45,7 @@ MODALITIES = _listed("""
 PHOTOMETRIC = frozenset({"PALETTE COLOR"}) | _listed("""
     MONOCHROME1 MONOCHROME2 RGB YBR_FULL YBR_FULL_422 YBR_PARTIAL_420 YBR_ICT YBR_RCT XYB HSV ARGB CMYK
 """)
+LATERALITY = frozenset({"R", "L", "U", "B"})
 SEQUENCES = frozenset({"SE", "IR", "GR", "EP", "RM"})
 
 

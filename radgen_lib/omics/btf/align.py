@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from radgen_lib.omics.btf.model import Draws
-from radgen_lib.omics.btf.relabel import TINY, Labels, Terms, canonical, cosines, largest, settle, sign_of, third_moment
+from radgen_lib.omics.btf.relabel import TINY, Labels, Parts, canonical, cosines, largest, settle, sign_of, third_moment
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ def align(draws: Draws) -> Draws:
     another chain's component would make that component appear out of noise.
     """
     draws = normalise(draws)
-    terms = Terms(draws.x, draws.w, draws.u)
+    terms = Parts(draws.x, draws.w, draws.u)
     chains = np.unique(draws.chain)
     rows = [np.flatnonzero(draws.chain == chain) for chain in chains]
     # The last draw of a chain is the farthest from its start.
-    within = [settle(Terms(*(part[r] for part in terms)), start=-1) for r in rows]
-    means = Terms(*(np.stack(parts) for parts in zip(*(mean for _, mean in within), strict=True)))
+    within = [settle(Parts(*(part[r] for part in terms)), start=-1) for r in rows]
+    means = Parts(*(np.stack(parts) for parts in zip(*(mean for _, mean in within), strict=True)))
     between, overall = settle(means, start=0)
     last = canonical(overall)
     labels = Labels(*(np.empty((len(draws.chain), draws.x.shape[2]), dtype=kind) for kind in (np.intp, float, float)))
@@ -91,8 +91,8 @@ def summarise(draws: Draws, *, min_share: float = 1e-3, min_strength: float = 1.
     :func:`strength` is at least ``min_strength``: spare components follow the largest directions of the noise, which
     in a small tensor explain more than any fixed share.
 
-    Stability of a component: the smallest |correlation|, over chains, of the chain's mean x with the mean of the
-    other chains (against a mean that holds the chain itself, a component of one chain out of two would reach 0.7).
+    Stability of a component: |correlation| of its mean x in one chain with that in the other chains, lowest over chains
+    (against a mean that holds the chain itself, a component of one chain out of two would reach 0.7).
     """
     aligned = align(draws)
     share = explained(aligned).mean(axis=0)

@@ -167,6 +167,7 @@ class TorchBackend:
         """See Backend."""
         if isinstance(shape, float):
             shape = self.torch.full(size, shape, device=self.device, dtype=self.dtype)
+        # Private, but torch's public Gamma numbers come from the global generator alone.
         return self.torch._standard_gamma(shape.expand(size).contiguous(), generator=self.generator)
 
     def join(self, parts: list[torch.Tensor]) -> torch.Tensor:

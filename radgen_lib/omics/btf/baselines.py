@@ -1,7 +1,7 @@
 """Methods the factorisation is compared with, behind one interface: CP-ALS, MOFA, and PCA of all omics or of one.
 
 Every one of them is a linear Gaussian model y[d, l] = mean[d, l] + loadings[d, l] x + e once it is fitted, so that all
-are projected, reconstructed and scored by the same code, on the same entries, with a missing omic left out and not
+are projected and reconstructed by the same code, on the same entries, with a missing omic left out and not
 replaced: PCA in its probabilistic form (Tipping & Bishop, J R Stat Soc B 1999;61:611), CP with one residual
 variance, MOFA with its variational posterior (Argelaguet et al., Genome Biol 2020;21:111).
 """
@@ -62,22 +62,6 @@ class Baseline:
         values.
         """
         return self.mean + np.einsum("nk,dlk->ndl", self.project(new), self.loadings)
-
-    def log_density(self, new: np.ndarray) -> np.ndarray:
-        """Log marginal density [n] of each patient's measured entries, factors integrated out, loadings at their mean.
-
-        Entries without noise variance do not count; NaN for a patient without any other.
-        """
-        out = np.full(len(new), np.nan)
-        for rows, used, weighted, precision in self._groups(new):
-            if not used.any():
-                continue
-            residual, noise = new[rows][:, used] - self.mean[used], self.noise[used]
-            root = np.linalg.cholesky(precision)
-            explained = np.linalg.solve(root, weighted.T @ residual.T)
-            constant = np.log(2 * np.pi * noise).sum() + 2 * np.log(np.diag(root)).sum()
-            out[rows] = -0.5 * (constant + (residual**2 / noise).sum(axis=1) - (explained**2).sum(axis=0))
-        return out
 
     def _groups(self, new: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Patients with the same measured entries: rows, entries used [D, L], loadings / noise, precision [K, K]."""

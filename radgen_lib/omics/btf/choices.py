@@ -17,7 +17,8 @@ class TensorChoices:
     all). ``min_expressed``: share of the patients in whom a gene must be expressed, that is above ``expressed_above``
     on the scale log2(x + 1); a matrix on another scale cannot be filtered so. ``max_genes``: so many of the most
     variable genes (None: all), by their standard deviation in the omic ``variable_in``, or with "all" by the mean of
-    their ranks over the omics. ``methylation``: M-values or beta. ``min_patients``: fewer are refused.
+    their ranks over the omics. ``methylation``: what beta becomes, M-values or itself; M-values stay what they are, and
+    which probes a gene has the mean of was decided before (``omics.probes``). ``min_patients``: fewer are refused.
     """
 
     genes: Literal["intersection", "union"] = "intersection"
@@ -57,6 +58,8 @@ def rules(choices: TensorChoices) -> list[tuple[str, str, str]]:
         ("gene", f"of these {most}", "choice max_genes = all" if choices.max_genes is None else varying),
         ("scale", "log2(x + 1) of linear expression; log ratios, z-scores and copy number as they are",
          "the noise of the model is additive and Gaussian"),
-        ("scale", f"methylation as {choices.methylation}", "choice methylation (PROTOCOLS 1.3: promoter-mean M-value)"),
+        ("scale", f"methylation as {choices.methylation}",
+         "choice methylation; of beta, a mean of probes, it is the M-value of that mean. Which probes: row methylation "
+         "below, or the decisions of the study; PROTOCOLS 1.3 has promoter-mean M-values, no paper a rule"),
         ("patient", "any omic has the patient, missing elsewhere", "whole missing fibres are exact in the model"),
     ]  # fmt: skip

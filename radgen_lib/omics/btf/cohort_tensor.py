@@ -21,6 +21,10 @@ from radgen_lib.sources.reference.multiomics import read_tcga2012
 
 SELECTION_COLUMNS = ("step", "unit", "id", "source", "row", "kept", "reason")
 NOT_THERE = "no omic of the tensor was measured in this patient, and factors of others stand for nobody"
+NOT_PUBLIC = (
+    "not among the patients of the public TCGA 2012 tables, of which the tensor is made; other tables may hold "
+    "expression of this patient (has_genes15), alone it makes no tensor"
+)
 
 
 @dataclass(frozen=True)
@@ -52,36 +56,40 @@ def read_sources(files: Sequence[Path], *, released: bool, whole: bool = True) -
 
 
 def build_cohort_tensor(matrices: Sequence[OmicMatrix], genes: Sequence[str] | None = None) -> BuiltTensor:
-    """All genes of the list (None: all), each omic on the scale of the model; nothing here looks across patients.
+    """All genes of the list (None: all), each omic on the scale of the model.
 
-    Which genes are expressed and vary is decided in the training patients of each fit.
+    Which genes are expressed and vary most is decided in the training patients of each fit. Everybody is looked at for
+    what no fit could use: matrices and patients that stand twice, a gene that is equal in all, a scale nobody stated.
     """
     choices = TensorChoices(gene_list=tuple(genes or ()), min_expressed=0.0, max_genes=None)
     return build_tensor(matrices, choices=choices)
 
 
-def who_is_in(built: BuiltTensor, imaged: Collection[str]) -> pd.DataFrame:
+def who_is_in(built: BuiltTensor, imaged: Collection[str], absent: str = NOT_THERE) -> pd.DataFrame:
     """Selection rows: every patient of the tensor, and every imaged patient who is not in it, with the reason.
 
-    The reason is the one of the decisions for a patient who stands twice, else that no omic was measured.
+    The reason is the one of the decisions for a patient who stands twice, else ``absent``.
     """
     there, table = set(built.patients), built.decisions
     doubles = table[table["step"] == TWICE].set_index("item")["reason"].to_dict()
     rows = [("factors", "patient", name, "tensor", "", True, "") for name in built.patients]
     for name in sorted(set(imaged) - there):
-        rows.append(("factors", "patient", name, "tensor", "", False, doubles.get(name, NOT_THERE)))
+        rows.append(("factors", "patient", name, "tensor", "", False, doubles.get(name, absent)))
     return pd.DataFrame(rows, columns=list(SELECTION_COLUMNS))
 
 
-def write_cohort_tensor(built: BuiltTensor, imaged: Collection[str], folder: Path) -> None:
-    """Write tensor.npy, its axes, decisions.parquet and selection.parquet into ``folder``, each whole or not at all."""
+def write_cohort_tensor(built: BuiltTensor, imaged: Collection[str], folder: Path, *, released: bool = False) -> None:
+    """Write tensor.npy, its axes, decisions.parquet and selection.parquet into ``folder``, each whole or not at all.
+
+    ``released``: the tensor is that of the public tables, which hold other patients than the images do.
+    """
     write_array(folder / TENSOR, built.values)
     write_parquet(folder / PATIENTS, pd.DataFrame({"patient": built.patients}, dtype=object))
     write_parquet(folder / GENES, pd.DataFrame({"gene": built.genes}, dtype=object))
     # A list: the order of the omics is that of the axis.
     write_json(folder / OMICS, [list(pair) for pair in zip(built.omics, built.scales, strict=True)])
     write_parquet(folder / "decisions.parquet", built.decisions)
-    write_parquet(folder / "selection.parquet", who_is_in(built, imaged))
+    write_parquet(folder / "selection.parquet", who_is_in(built, imaged, NOT_PUBLIC if released else NOT_THERE))
 
 
 def open_cohort_tensor(folder: Path) -> StoredTensor:

@@ -37,11 +37,11 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
     Parameters: ``n_components`` to start with (spare ones switch off); ``method`` "gibbs" (sampler) or "variational"
     (fast approximation); ``n_chains`` chains, of ``n_burn_in`` sweeps and then ``n_draws`` stored draws ``thin`` sweeps
     apart (variational: starting points, of which the one with the highest bound gives all draws, ``max_sweeps`` and
-    ``tolerance`` as in ``fit_variational``); ``start`` "svd", "rotated" (chains start apart, which R-hat needs) or
-    "random" (variational: all, else all but the first); ``noise`` "per_omic" or "global" precision; ``sparsity`` the
-    degrees of freedom of the loadings' Student t prior, None for Gaussian ones; ``min_share`` of an omic's variance
-    that a component must explain to be kept; ``device`` "cpu" or a device of torch, ``dtype`` "float64" or "float32",
-    ``n_jobs`` chains at a time, ``seed`` of all randomness.
+    ``tolerance`` as in ``fit_variational``); ``start`` "rotated" (chains start apart, which R-hat needs), "random"
+    (further apart) or "svd" (all at one point, variational: the first, the others at random ones); ``noise`` "per_omic"
+    or "global" precision; ``sparsity`` the degrees of freedom of the loadings' Student t prior, None for Gaussian ones;
+    ``min_share`` of an omic's variance that a component must explain to be kept; ``device`` "cpu" or a device of torch,
+    ``dtype`` "float64" or "float32", ``n_jobs`` chains at a time, ``seed`` of all randomness.
 
     A tensor is an array [patients, genes, omics] with NaN for missing values, or one table of patients x genes an omic
     (dictionary or list): union of the patients, common genes. Centre and scale it first (``scaling.TensorScaler``).
@@ -65,12 +65,12 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         noise: Literal["per_omic", "global"] = "per_omic",
         sparsity: float | None = 1.0,
         min_share: float = 1e-3,
-        start: Start = "svd",
+        start: Start = "rotated",
         device: str = "cpu",
         dtype: str = "float64",
         n_jobs: int = 1,
         seed: int = 0,
-        max_sweeps: int = 500,
+        max_sweeps: int = 2000,
         tolerance: float = 1e-5,
     ) -> None:
         self.n_components = n_components
@@ -207,7 +207,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
 
     def _approximate(self, observed: Observed, priors: Priors, number: int) -> Variational:
         limits: dict[str, Any] = {"max_sweeps": self.max_sweeps, "tolerance": self.tolerance}
-        limits["how"] = "random" if number or self.start == "random" else "svd"
+        limits["how"] = "random" if number and self.start == "svd" else self.start
         return fit_variational(
             observed, self.n_components, priors, seed=derive_seed(self.seed, "start", number), **limits
         )

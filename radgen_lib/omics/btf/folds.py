@@ -17,7 +17,7 @@ from radgen_lib.omics.btf.cohort_tensor import StoredTensor
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
 from radgen_lib.omics.btf.fold_facts import convergence_facts, joint_share
 from radgen_lib.omics.btf.fold_training import apply_scaler, places, prepare_training
-from radgen_lib.omics.btf.gathering import FACTOR_COLUMNS
+from radgen_lib.omics.btf.gathering import FACTOR_COLUMNS, component_names
 from radgen_lib.omics.btf.gibbs import Start
 from radgen_lib.omics.btf.published import PublishedFit
 from radgen_lib.omics.btf.saving import load_arrays, save_arrays
@@ -47,13 +47,28 @@ class FoldFit:
     model: BayesianTensorFactorisation
     choices: pd.DataFrame = field(default_factory=_no_choices, compare=False)
 
-    def scaled(self, tensor: StoredTensor, rows: np.ndarray) -> np.ndarray:
-        """Scaled values float [n, genes of the fit, omics] of the patients at ``rows``.
+    def values(self, tensor: StoredTensor, rows: np.ndarray) -> np.ndarray:
+        """Values float [n, genes of the fit, omics] of the patients at ``rows``, on the scales of the tensor.
 
         Raises DataError naming the first gene of the fit that the tensor lacks.
         """
         columns = places(tensor.genes, self.genes, f"factors of fold {self.fold}: gene")
-        return apply_scaler(self.scaler, np.asarray(tensor.values[rows])[:, columns])
+        return np.asarray(tensor.values[rows])[:, columns]
+
+    def scaled(self, tensor: StoredTensor, rows: np.ndarray) -> np.ndarray:
+        """As :meth:`values`, on the scale of the model; a gene that was flat in training counts as not measured."""
+        return apply_scaler(self.scaler, self.values(tensor, rows))
+
+    def project(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and sd [n, R] of the factors of any patients, from values as :meth:`values` gives them, NaN for missing.
+
+        A patient without any value in the genes of the fit has rows of NaN, and the log names its row. Raises
+        ValueError for other genes or omics than those of the fit.
+        """
+        if not len(values):
+            return np.empty((0, self.model.n_components_)), np.empty((0, self.model.n_components_))
+        mean, sd = self.model.transform(apply_scaler(self.scaler, values), return_std=True)
+        return mean, sd
 
     def save(self, folder: Path) -> None:
         """Write ``<fold>.safetensors`` and ``<fold>.scaler.safetensors`` into ``folder``."""
@@ -98,7 +113,7 @@ def fit_fold(
     model = BayesianTensorFactorisation(
         settings.components, method=settings.method, n_chains=settings.chains, n_burn_in=settings.burn_in,
         n_draws=settings.draws, thin=settings.thin, noise=settings.noise, sparsity=settings.sparsity, device=device,
-        start=start,
+        start=start, max_sweeps=settings.max_sweeps, tolerance=settings.tolerance,
         seed=derive_seed(seed, "factors", fold),
     )  # fmt: skip
     tables = {
@@ -123,10 +138,10 @@ def factor_rows(fit: FoldFit, tensor: StoredTensor, splits: pd.DataFrame) -> pd.
     parts = []
     for role, rows in splits[splits["fold"] == fit.fold].groupby("role", sort=False):
         names = rows["patient"].tolist()
-        values = fit.scaled(tensor, places(tensor.patients, names, "factor splits: patient"))
-        known = ~np.isnan(values).all(axis=(1, 2))
+        at = places(tensor.patients, names, "factor splits: patient")
+        known = ~np.isnan(fit.scaled(tensor, at)).all(axis=(1, 2))
         there = [name for name, value in zip(names, known, strict=True) if value]
-        mean, sd = _fitted(fit, there) if role == "train" else _projected(fit, values[known])
+        mean, sd = _fitted(fit, there) if role == "train" else fit.project(fit.values(tensor, at[known]))
         unknown = [name for name, value in zip(names, known, strict=True) if not value]
         parts.append(_long(fit.fold, str(role), [there, unknown], mean, sd))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(FACTOR_COLUMNS))
@@ -139,18 +154,6 @@ def _fitted(fit: FoldFit, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
         first = names[int(np.flatnonzero(rows < 0)[0])]
         raise DataError(f"factors of fold {fit.fold}: {first} trains but was not fitted. Make the fits again")
     return fit.model.factors_[rows], fit.model.factors_std_[rows]
-
-
-def _projected(fit: FoldFit, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not len(values):
-        return np.empty((0, fit.model.n_components_)), np.empty((0, fit.model.n_components_))
-    mean, sd = fit.model.transform(values, return_std=True)
-    return mean, sd
-
-
-def component_names(count: int) -> list[str]:
-    """F01, F02, ... largest share of the variance first."""
-    return [f"F{k + 1:02d}" for k in range(count)]
 
 
 def _long(fold: str, role: str, names: list[list[str]], mean: np.ndarray, sd: np.ndarray) -> pd.DataFrame:

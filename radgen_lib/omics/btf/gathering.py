@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+WHOLE = "full"  # the fold that trains on everyone
 FACTOR_COLUMNS = ("fold", "patient", "role", "component", "mean", "sd")
+
+
+def component_names(count: int) -> list[str]:
+    """F01, F02, ... largest share of the variance first."""
+    return [f"F{k + 1:02d}" for k in range(count)]
 
 
 def gather(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

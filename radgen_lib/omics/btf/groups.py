@@ -73,7 +73,7 @@ def left_out(own: Side, moments: np.ndarray) -> np.ndarray:
     return np.stack([(holes @ flat).reshape(-1, k, k) for holes in own.holes])
 
 
-def grams(own: Side, sums: np.ndarray, weights: np.ndarray, missed: np.ndarray | None) -> np.ndarray:
+def weighted_grams(own: Side, sums: np.ndarray, weights: np.ndarray, missed: np.ndarray | None) -> np.ndarray:
     """Sum over the omics of a group of weights * (sums - missed), elementwise products, [G, K, K].
 
     sums [L, K, K]: second moments of the other side's rows, added over those that have the omic; weights [L, K, K]:

@@ -1,15 +1,17 @@
-"""Where the matrices of a tensor come from: a cohort that was ingested, the released TCGA 2012 tables, or probes."""
+"""Where the matrices of a tensor come from: a cohort that was ingested, or the released TCGA 2012 tables."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from radgen_lib.core.errors import data_error
+from radgen_lib.omics.btf.choices import METHYLATION
 from radgen_lib.omics.study.decisions import Choices
 from radgen_lib.omics.study.methylation import ProbeMean
 from radgen_lib.omics.study.scale import OTHER
@@ -45,37 +47,31 @@ def tcga2012_matrices(tables: Sequence[pd.DataFrame]) -> tuple[OmicMatrix, ...]:
     """Expression (log ratio), copy number (log2 ratio) and methylation (mean beta of its probes) of released tables.
 
     ``tables`` as :func:`~radgen_lib.sources.reference.multiomics.read_tcga2012` gives them, one a chromosome; both
-    together are 463 patients x 275 genes. Raises ValueError for a gene that stands in two tables.
+    together are 463 patients x 275 genes. Methylation says how many probes a gene has (``origin``). Raises ValueError
+    for a gene that stands in two tables.
     """
     values, patients, genes = tcga2012_tensor(tables)
     names = tuple(map(str, genes["gene"]))
+    origins = {METHYLATION: _probe_words(genes["probes"].to_numpy(dtype=int))}
     return tuple(
-        _without_empty(omic, tuple(map(str, patients)), names, values[:, :, place], TCGA2012_SCALES[omic])
+        replace(
+            _without_empty(omic, tuple(map(str, patients)), names, values[:, :, place], TCGA2012_SCALES[omic]),
+            origin=origins.get(omic, ""),
+        )
         for place, omic in enumerate(OMICS)
     )
 
 
-def collapse_probes(
-    patients: Sequence[str],
-    genes: Sequence[Sequence[str]],
-    descriptions: Sequence[str],
-    beta: np.ndarray,
-    *,
-    choices: Choices,
-) -> OmicMatrix:
-    """One value a gene from methylation probes: the mean of beta or of M-values, of all or of promoter probes.
-
-    ``beta`` is [patients, probes] in [0, 1] with NaN for missing, ``genes`` the genes of each probe (one probe may
-    serve several), ``descriptions`` its region; ``choices.methylation`` and ``choices.probes`` say which mean. Raises
-    DataError when no probe serves a gene.
-    """
-    mean = ProbeMean(len(patients), choices)
-    for start in range(0, beta.shape[1], _BLOCK):
-        stop = min(start + _BLOCK, beta.shape[1])
-        mean.add(genes[start:stop], descriptions[start:stop], beta[:, start:stop])
-    if not mean.genes:
-        raise data_error("methylation", f"none of {beta.shape[1]} probes serves a gene", "Choose probes: all")
-    return OmicMatrix("methylation", tuple(patients), tuple(mean.genes), mean.means(), choices.methylation)
+def _probe_words(probes: np.ndarray) -> str:
+    """How many probes the genes have: what a methylation value of the released tables is the mean of."""
+    have = probes[probes > 0]
+    if not len(have):
+        return "no gene has a probe"
+    return (
+        f"mean beta of all probes of the gene, missing ones left out; promoter or not is not told: {have.sum()} probes "
+        f"of {len(have)} genes, {have.min()} to {have.max()} a gene (median {np.median(have):g}); "
+        f"{len(probes) - len(have)} genes have none"
+    )
 
 
 def m_values(matrix: OmicMatrix) -> tuple[OmicMatrix, int]:

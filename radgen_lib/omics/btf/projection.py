@@ -13,21 +13,19 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from radgen_lib.core.seeds import make_rng
 from radgen_lib.omics.btf.data import Observed, observe
 from radgen_lib.omics.btf.groups import (
     covariances,
-    grams,
     inverse_roots,
     left_out,
     log_determinants,
     outer,
     side,
     times,
+    weighted_grams,
 )
 from radgen_lib.omics.btf.model import Draws
 
-BLOCK = 1 << 22  # entries x draws of held-out densities at a time
 NO_OMIC = "no omic was measured"
 
 
@@ -107,7 +105,7 @@ def conditionals(draws: Draws, observed: Observed) -> Iterator[Conditional]:
         pairs = zip(everywhere, observed.genes.T, strict=True)
         sums = np.stack([whole if every else w[genes].T @ w[genes] for every, genes in pairs])
         missed = left_out(people, outer(w)) if people.has_holes else None
-        roots = inverse_roots(eye + grams(people, sums, tau[:, None, None] * outer(u), missed))
+        roots = inverse_roots(eye + weighted_grams(people, sums, tau[:, None, None] * outer(u), missed))
         pull, flat = np.zeros((len(observed.patients), len(eye))), np.ascontiguousarray(w.T)
         for block, row in zip(observed.blocks, tau[:, None] * u, strict=True):
             pull += (flat @ block.T).T * row  # the long side last: twice as fast
@@ -137,21 +135,6 @@ def project(draws: Draws, values: np.ndarray | Observed, frame: Frame | None = N
     known = np.asarray(observed.patients.any(axis=1))
     mean, sd = np.where(known[:, None], first + mean, np.nan), np.where(known[:, None], sd, np.nan)
     return Projection(mean, sd, np.where(known, "", NO_OMIC))
-
-
-def draw_projection(
-    draws: Draws, values: np.ndarray | Observed, frame: Frame | None = None, *, seed: int
-) -> np.ndarray:
-    """One draw of the factors of new patients for every posterior draw, [S, n, R]; NaN for a patient with no omic."""
-    observed, rng = as_observed(values, draws), make_rng(seed, "projection")
-    drawn = []
-    for number, given in enumerate(conditionals(draws, observed)):
-        noise = rng.standard_normal(given.mean.shape)
-        x = given.mean + times(given.roots.transpose(0, 2, 1), given.group, noise)
-        drawn.append(x if frame is None else frame.factors(number, x))
-    factors = np.stack(drawn)
-    factors[:, ~observed.patients.any(axis=1)] = np.nan
-    return factors
 
 
 def log_score(draws: Draws, values: np.ndarray | Observed) -> np.ndarray:
@@ -184,28 +167,3 @@ def _row_squares(observed: Observed) -> np.ndarray:
 
 def _log_mean_exp(values: np.ndarray) -> np.ndarray:
     return np.asarray(logsumexp(values, axis=0) - np.log(len(values)))
-
-
-def heldout_log_density(
-    draws: Draws,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    omics: np.ndarray,
-    values: np.ndarray,
-    x: np.ndarray | None = None,
-) -> np.ndarray:
-    """Log predictive density of single held-out entries of fitted patients, [n entries] in nats.
-
-    Entry i is patient ``rows[i]``, gene ``columns[i]``, omic ``omics[i]`` with ``values[i]``. ``x`` [S, N, K] replaces
-    the fitted patients' factors, in the scale of the draws (``draw_projection`` without a frame).
-    """
-    factors = draws.x if x is None else x
-    density = np.empty(len(values))
-    step = max(BLOCK // max(len(draws) * draws.u.shape[2], 1), 1)
-    for begin in range(0, len(values), step):
-        part = slice(begin, begin + step)
-        pieces = factors[:, rows[part]], draws.w[:, columns[part]], draws.u[:, omics[part]]
-        mean = np.einsum("sik,sik,sik->si", *pieces, dtype=float)
-        tau = draws.tau[:, omics[part]]
-        density[part] = _log_mean_exp((np.log(tau / (2 * np.pi)) - tau * (values[part] - mean) ** 2) / 2)
-    return density

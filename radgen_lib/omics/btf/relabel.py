@@ -17,7 +17,7 @@ _ROUNDS = 10
 TINY = 1e-30
 
 
-class Terms(NamedTuple):
+class Parts(NamedTuple):
     """Columns of x, w and u, each [S, rows, K]."""
 
     x: np.ndarray
@@ -55,7 +55,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(product, lengths, out=np.zeros_like(product), where=lengths > TINY)
 
 
-def _paired(terms: Terms, reference: Terms) -> Labels:
+def _paired(terms: Parts, reference: Parts) -> Labels:
     """Labels that bring every draw closest to the reference, whose parts are [rows, K]."""
     x, w, u = (cosines(part, ref.astype(part.dtype)) for part, ref in zip(terms, reference, strict=True))
     # Turning two of the three signs leaves this product as it is, so that it needs no absolute value.
@@ -65,10 +65,10 @@ def _paired(terms: Terms, reference: Terms) -> Labels:
     return Labels(order, *signs)
 
 
-def _mean(terms: Terms, labels: Labels) -> Terms:
+def _mean(terms: Parts, labels: Labels) -> Parts:
     """Mean over draws of the relabelled columns, summed draw by draw: no second copy of the draws is held."""
     signs = (labels.x_sign, labels.x_sign * labels.u_sign, labels.u_sign)
-    return Terms(*(_running_mean(p, labels.order, sign) for p, sign in zip(terms, signs, strict=True)))
+    return Parts(*(_running_mean(p, labels.order, sign) for p, sign in zip(terms, signs, strict=True)))
 
 
 def _running_mean(part: np.ndarray, order: np.ndarray, sign: np.ndarray) -> np.ndarray:
@@ -78,9 +78,9 @@ def _running_mean(part: np.ndarray, order: np.ndarray, sign: np.ndarray) -> np.n
     return total / len(part)
 
 
-def settle(terms: Terms, *, start: int) -> tuple[Labels, Terms]:
+def settle(terms: Parts, *, start: int) -> tuple[Labels, Parts]:
     """Labels of the draws against their own mean, beginning with draw ``start``, and that mean (parts [rows, K])."""
-    labels = _paired(terms, Terms(*(part[start] for part in terms)))
+    labels = _paired(terms, Parts(*(part[start] for part in terms)))
     for _ in range(_ROUNDS):
         mean = _mean(terms, labels)
         again = _paired(terms, mean)
@@ -90,7 +90,7 @@ def settle(terms: Terms, *, start: int) -> tuple[Labels, Terms]:
     return labels, _mean(terms, labels)
 
 
-def canonical(mean: Terms) -> Labels:
+def canonical(mean: Parts) -> Labels:
     """Signs by the rule of :func:`normalise`, for the mean of all draws."""
     u_sign = sign_of(largest(mean.u))
     x_sign = sign_of(third_moment(mean.w)) * u_sign

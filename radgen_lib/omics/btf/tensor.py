@@ -60,6 +60,9 @@ def build_tensor(
     _check_names(matrices)
     for step, rule, reason in rules(choices):
         log.add(step, _TENSOR, "rule", rule, reason, count=0)
+    for matrix in matrices:
+        if matrix.origin:
+            log.add("scale", matrix.omic, "a value", "as the table has it", matrix.origin, count=len(matrix.genes))
     asked = matrices if patients is None else [_rows_of(matrix, set(patients)) for matrix in matrices]
     sound = with_values([without_infinities(matrix, log) for matrix in asked], log)
     single = without_doubles(without_copies(sound, log), log)

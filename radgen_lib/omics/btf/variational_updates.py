@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radgen_lib.omics.btf.data import Observed
-from radgen_lib.omics.btf.groups import Side, covariances, grams, inverse_roots, left_out, outer, side, times
+from radgen_lib.omics.btf.groups import Side, covariances, inverse_roots, left_out, outer, side, times, weighted_grams
 from radgen_lib.omics.btf.model import Point, Priors
 
 
@@ -133,6 +133,12 @@ def keep(q: Beliefs, work: Work, live: np.ndarray) -> None:
     _sum_w(q, work)
 
 
+def go_ahead(q: Beliefs, work: Work, w: np.ndarray, u: np.ndarray, step: float) -> None:
+    """Move the means of w and u by ``step`` times their way from ``w`` and ``u``; x follows in the next sweep."""
+    q.w, q.u = q.w + step * (q.w - w), q.u + step * (q.u - u)
+    _sum_w(q, work)
+
+
 def _weights(q: Beliefs) -> np.ndarray:
     """E[tau_l] E[u_l u_l'], [L, K, K]."""
     return q.tau[:, None, None] * q.u_moments()
@@ -153,7 +159,7 @@ def _flat(factor: np.ndarray, block: np.ndarray) -> np.ndarray:
 
 def update_x(q: Beliefs, work: Work) -> None:
     """q(x_n): precision 1 + sum_l E[tau_l] E[u_l u_l'] * sum_d E[w_d w_d'], elementwise; mean from Y_l W."""
-    precision = grams(work.patients, work.sums_w, _weights(q), work.missed) + np.eye(q.x.shape[1])
+    precision = weighted_grams(work.patients, work.sums_w, _weights(q), work.missed) + np.eye(q.x.shape[1])
     q.x_root = inverse_roots(precision)
     pull = np.zeros_like(q.x)
     for block, row in zip(work.observed.blocks, q.tau[:, None] * q.u, strict=True):
@@ -167,7 +173,7 @@ def update_w(q: Beliefs, work: Work) -> None:
     sums = np.stack([q.x[measured].T @ q.x[measured] for measured in work.patients.measured.T])
     sums += np.einsum("gl,gij->lij", members, spread)
     missed = left_out(work.genes, outer(q.x) + spread[q.group]) if work.genes.has_holes else None
-    precision = grams(work.genes, sums, _weights(q), missed)[work.genes.group]
+    precision = weighted_grams(work.genes, sums, _weights(q), missed)[work.genes.group]
     place = np.arange(q.w.shape[1])
     precision[:, place, place] += q.alpha * q.lam
     q.w_root = inverse_roots(precision)

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from radgen_lib.cohort.labels import OLDEST
 from radgen_lib.cohort.tables import number
 from radgen_lib.core.errors import data_error
+from radgen_lib.core.units import DAYS_PER_MONTH
 from radgen_lib.omics.study import clinical_terms as terms
 from radgen_lib.omics.study.clinical_files import TextTable, read_text_table
-from radgen_lib.omics.study.decisions import DAYS_PER_MONTH, MISSING_CELLS, Decisions
+from radgen_lib.omics.study.decisions import MISSING_CELLS, Decisions
 from radgen_lib.omics.study.samples import SampleIndex, normal_patient
 
 CLINICAL_COLUMNS = (
     "patient", "age", "stage", "subtype", "T", "N", "er", "pr", "her2", "os_days", "os_event", "race", "menopause",
 )  # fmt: skip
-OLDEST = 120.0
 _TEXTS: dict[str, Callable[[str], str]] = {
     "stage": terms.stage,
     "subtype": terms.subtype,
@@ -56,6 +57,8 @@ def clinical_values(table: TextTable, log: Decisions, index: SampleIndex | None 
     if "patient" not in places:
         problem = f"no column of patients (PATIENT_ID); it has {', '.join(table.columns[:8])}"
         raise data_error(table.name, problem, "Name the columns in the first row", row=table.header_line)
+    nobody = sum(row[places["patient"]].strip() in MISSING_CELLS for row in table.rows)
+    log.tally(table.name, "rows", len(table.rows) - nobody, ["no patient"] * nobody)
     if index is not None and "sample" in places:
         table = _best_sample_first(table, places["sample"], index)
         cells = _one_row_a_patient(table, places["patient"], Decisions())

@@ -54,6 +54,7 @@ def read_text_table(path: Path, log: Decisions) -> TextTable:
             reason = f"{len(cells)} cells where {len(header)} are expected"
             faults.append((f"line {number}", "row left out", reason))
     log.extend("clinical row", path, faults)
+    log.tally(path, "rows", 0, [reason for _, _, reason in faults])  # who uses the others counts them
     if not good:
         raise data_error(path.name, "holds no row below the column names", _AGAIN, row=line)
     return TextTable(path.name, header, [cells for _, cells in good], [number for number, _ in good], line)

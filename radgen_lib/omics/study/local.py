@@ -19,7 +19,7 @@ from radgen_lib.core.errors import DataError, data_error
 from radgen_lib.omics.study.clinical import sample_index
 from radgen_lib.omics.study.clinical_files import read_text_table
 from radgen_lib.omics.study.clinical_terms import known_columns
-from radgen_lib.omics.study.decisions import Choices, Decisions, Expression
+from radgen_lib.omics.study.decisions import STUDY, Choices, Decisions
 from radgen_lib.omics.study.local_files import Renaming, write_clinical, write_matrix, write_mutations
 from radgen_lib.omics.study.local_text import first_cells
 from radgen_lib.omics.study.meta import OMICS, Profile, read_profiles, sequenced_samples, study_root
@@ -48,7 +48,7 @@ def read_any_study(
     rename: Callable[[str], str] | None = None,
     clinical: Path | None = None,
     scratch: Path | None = None,
-    expression: Expression = "auto",
+    choices: Choices | None = None,
 ) -> Study:
     """Read a study in whatever form it is: a portal's folder or tarball, or a folder of plain tables.
 
@@ -57,15 +57,16 @@ def read_any_study(
     ``rename`` gives the name of each patient in everything that is returned (keyed pseudonyms, the same as the
     images'); no cell is then quoted anywhere, text passes closed vocabularies, ages above 89 are 90, and tables are
     called by their kind. ``clinical`` is a clinical table elsewhere, whose values go before those of the study;
-    ``scratch`` is a private folder for temporary files; ``expression`` is the scale of expression (:class:`Choices`).
+    ``scratch`` is a private folder for temporary files.
     Raises DataError when there is no table, when one stands twice, and when ``rename`` is None and a patient's
     identifier is no public research code.
     """
+    choices = choices or Choices()
     if rename is None and clinical is None and not is_plain(source):
-        study = read_study(source, drivers=drivers, choices=Choices(expression=expression))
+        study = read_study(source, drivers=drivers, choices=choices)
     else:
         with tempfile.TemporaryDirectory(prefix=".study-", dir=scratch) as place:
-            study = _converted(source, Path(place), drivers, rename, clinical, Choices(expression=expression))
+            study = _converted(source, Path(place), drivers, rename, clinical, choices)
     if rename is None:
         _require_codes(study, source)
     return study
@@ -114,15 +115,18 @@ def _converted(
     else:
         profiles, sequenced = _portal(study_root(folder), choices, log)
     if clinical is not None:
-        # A study has one table of patients beside this one: two are joined.
-        profiles = [_profile("clinical", clinical), *(p for p in profiles if p.kind != "clinical_sample")]
+        profiles = [_profile("clinical", clinical), *profiles]  # the first of several tables goes before the others
     if rename is not None:
         profiles = [_by_kind(profile, place / "tables" / str(i)) for i, profile in enumerate(profiles)]
     work = place / "study"
     work.mkdir()
     _write_folder(profiles, sequenced, work, Renaming(_index(profiles, log), rename), log)
     study = read_study(work, drivers=drivers, choices=choices, quotes=rename is None)
-    return replace(study, decisions=pd.concat([log.frame(), study.decisions], ignore_index=True))
+    return replace(
+        study,
+        decisions=pd.concat([log.frame(), study.decisions], ignore_index=True),
+        losses=pd.concat([log.losses(), study.losses], ignore_index=True),
+    )
 
 
 def _portal(root: Path, choices: Choices, log: Decisions) -> tuple[list[Profile], list[str] | None]:
@@ -155,22 +159,27 @@ def _profile(kind: str, path: Path) -> Profile:
 
 
 def _index(profiles: Sequence[Profile], log: Decisions) -> SampleIndex:
-    """Whose sample is whose, from the first clinical table that has a column of samples.
+    """Whose sample is whose, from all clinical tables that have a column of samples, the study's sample file first.
 
     A table that cannot be read is a row of the log: without it the names of samples alone tell whose they are.
     """
-    for profile in sorted(profiles, key=lambda profile: profile.kind != "clinical_sample"):
-        if profile.kind.startswith("clinical"):
-            try:
-                table = read_text_table(profile.path, Decisions())
-            except DataError:
-                # Its text may quote cells; the fault itself is told where the table is written.
-                log.add("sample", profile.path, "samples", "not by this table", "the table cannot be read")
-                continue
-            if "sample" in known_columns(table.columns):
-                log.add("sample", table.name, "samples", "patients by this table", "it has a column of samples")
-                return sample_index(table)
-    return SampleIndex()
+    index = SampleIndex()
+    # A table from elsewhere heads the list: of samples the study itself knows more, so that is asked last.
+    last_first = [profile for profile in reversed(profiles) if profile.kind.startswith("clinical")]
+    for profile in sorted(last_first, key=lambda profile: profile.kind != "clinical_sample"):
+        try:
+            table = read_text_table(profile.path, Decisions())
+        except DataError:
+            # Its text may quote cells; the fault itself is told where the table is written.
+            log.add("sample", profile.path, "samples", "not by this table", "the table cannot be read")
+            continue
+        if "sample" in known_columns(table.columns):
+            log.add("sample", table.name, "samples", "patients by this table", "it has a column of samples")
+            index, clashes = index.filled(sample_index(table))
+            if clashes:
+                reason = "another table gives them to another patient, and goes first"
+                log.add("sample", table.name, "samples", "not by this table", reason, count=clashes)
+    return index
 
 
 def _write_folder(
@@ -187,6 +196,7 @@ def _write_folder(
             path = write(profile, work / str(number), renaming, log)
         except DataError as error:
             log.add(kind, profile.path, profile.stable_id or kind, "left out", str(error))
+            log.tally(STUDY, "tables", 0, [str(error)])
             faults.append(error)
             continue
         alteration, datatype = TABLES.get(kind, TABLES["clinical"])

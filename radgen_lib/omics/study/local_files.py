@@ -11,7 +11,7 @@ from typing import IO
 
 from radgen_lib.cohort.selection import Selection
 from radgen_lib.core.errors import DataError, data_error
-from radgen_lib.omics.study.clinical_files import read_text_table
+from radgen_lib.omics.study.clinical_files import TextTable, read_text_table
 from radgen_lib.omics.study.clinical_terms import COLUMNS, column_key, known_columns
 from radgen_lib.omics.study.closed import ClosedCells, closed_variants
 from radgen_lib.omics.study.decisions import MISSING_CELLS, Decisions
@@ -98,12 +98,12 @@ def _copy_rows(
 ) -> None:
     """Rows whose names are none of a person; numbers are looked at later, and no fault of one is quoted."""
     last = max(place for place in (header.symbol, header.entrez) if place is not None)
-    lost = 0
+    lost = short = 0
     for line in source:
         cells = line.rstrip(b"\r\n").split(b"\t", last + 1)
         if line.startswith(b"#") or len(cells) <= last:
             out.write(b"#\n")
-            lost += bool(line.strip()) and not line.startswith(b"#")
+            short += bool(line.strip()) and not line.startswith(b"#")
             continue
         said = cells[header.symbol].decode("utf-8", "replace").strip().strip('"')
         symbol = "" if said in renaming.known else gene_symbol(said)
@@ -113,7 +113,8 @@ def _copy_rows(
             number = cells[header.entrez].strip().strip(b'"').removesuffix(b".0")
             cells[header.entrez] = number if number.isdigit() and len(number) < 10 else b""
         out.write(b"\t".join(cells) + b"\n")
-    if lost:
+    log.tally(path, "rows", 0, ["too few cells"] * short)  # who reads the written rows counts those
+    if lost := lost + short:
         log.add("gene symbol", path, "rows", "no symbol", "what stands there has not the form of one", count=lost)
 
 
@@ -167,7 +168,9 @@ def write_mutations(profile: Profile, folder: Path, renaming: Renaming, log: Dec
     place = next((upper.index(name) for name in _MAF_SAMPLES if name in upper), -1)
     if place < 0:
         raise data_error(profile.path.name, "no column of samples or patients", "Call it Tumor_Sample_Barcode", row=1)
-    rows = [(line, row) for line, row in stream if len(row) > place and row[place]]
+    found = list(stream)
+    rows = [(line, row) for line, row in found if len(row) > place and row[place]]
+    log.tally(profile.path, "rows", 0, ["no sample"] * (len(found) - len(rows)))  # who reads the others counts them
     samples = list(dict.fromkeys(row[place] for _, row in rows))
     names = dict(zip(samples, renaming.columns(samples, profile, log), strict=True))
     header[place] = "Tumor_Sample_Barcode"
@@ -204,7 +207,7 @@ def write_clinical(profile: Profile, folder: Path, renaming: Renaming, log: Deci
         line = _row_at(
             write, out, 0, max(table.header_line, 1), [column_key(table.columns[place]) for place in used.values()]
         )
-        for number, row in zip(table.lines, table.rows, strict=True):
+        for number, row in _rows_of_patients(table, places, renaming.index, log):
             said = {what: clean(row[place]) for what, place in used.items()}
             cells = {what: reader.read(what, text, number) if reader else text for what, text in said.items()}
             cells["patient"] = renaming.name(row[places["patient"]])
@@ -212,6 +215,27 @@ def write_clinical(profile: Profile, folder: Path, renaming: Renaming, log: Deci
     if reader:
         reader.report()
     return target
+
+
+def _rows_of_patients(
+    table: TextTable, places: dict[str, int], index: SampleIndex, log: Decisions
+) -> list[tuple[int, list[str]]]:
+    """Lines and rows; of a table of samples, for each patient those of the sample that stands for it, as in a study."""
+    rows = list(zip(table.lines, table.rows, strict=True))
+    if "sample" not in places:
+        return rows
+    best: dict[str, tuple[int, str, int]] = {}
+    nobody = {line for line, row in rows if row[places["patient"]].strip() in MISSING_CELLS}  # told by the reader
+    for line, row in rows:
+        if line not in nobody:
+            patient, sample = normal_patient(row[places["patient"]]), row[places["sample"]].strip()
+            key = (index.sample(sample).rank, sample, line)
+            best[patient] = min(best.get(patient, key), key)
+    kept = nobody | {line for *_, line in best.values()}
+    if len(kept) < len(rows):
+        log.add("clinical row", table.name, "samples", "rows left out", "another sample stands for the patient",
+                count=len(rows) - len(kept))  # fmt: skip
+    return [(line, row) for line, row in rows if line in kept]
 
 
 def _row_at(write: object, out: io.TextIOWrapper, line: int, wanted: int, cells: list[str]) -> int:

@@ -24,6 +24,7 @@ ANNOTATIONS = frozenset({
     "ENTITY_STABLE_ID", "NAME", "DESCRIPTION", "TRANSCRIPT_ID", "CYTOBAND", "LOCUS ID", "LOCUS_ID",
 })  # fmt: skip
 _SYMBOL = ("HUGO_SYMBOL", "HUGO", "GENE_SYMBOL", "GENE", "SYMBOL", "NAME")
+LEFT_OUT = "row left out"
 _AGAIN = "Fetch the study again, or leave the matrix out"
 
 
@@ -84,16 +85,18 @@ def read_rows(
     """
     wanted = [header.positions[column] for column in columns]
     faults: list[tuple[str, str, str]] = []
-    infinite = 0
+    infinite = kept = 0
     for block in blocks(path, size):
         rows = _fast(header, wanted, _body(header, block)) or _careful(path, header, wanted, block, faults, log)
         odd = np.isinf(rows.values)
         if odd.any():
             infinite += int(odd.sum())
             rows.values[odd] = np.nan
+        kept += len(rows.symbols)
         if rows.symbols:
             yield rows
     log.extend("matrix", path, faults)
+    log.tally(path, "rows", kept, [reason for _, decision, reason in faults if decision == LEFT_OUT])
     if infinite:
         log.add("missing", path, "infinite cells", "missing", "an infinity is not a measurement", count=infinite)
 
@@ -176,7 +179,7 @@ def _careful(
         if len(cells) != header.width:
             reason = f"{len(cells)} cells where {header.width} are expected"
             faults.append((f"line {line} {cells[header.symbol] if len(cells) > header.symbol else ''}".strip(),
-                           "row left out", reason))  # fmt: skip
+                           LEFT_OUT, reason))  # fmt: skip
             continue
         numbers, bad = _numbers([cells[i] for i in wanted])
         for i in bad:

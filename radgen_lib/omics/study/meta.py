@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from radgen_lib.core.errors import data_error
-from radgen_lib.omics.study.decisions import Choices, Decisions
+from radgen_lib.omics.study.decisions import STUDY, Choices, Decisions
 from radgen_lib.omics.study.text import key_values
 
 # (genetic_alteration_type, datatype) of the portal -> what it is here.
@@ -67,6 +67,7 @@ def read_profiles(root: Path, choices: Choices, log: Decisions) -> list[Profile]
         path, fault = _data_file(root, keys.get("data_filename", ""))
         if fault:
             log.add("meta", meta, keys.get("data_filename", ""), "left out", fault)
+            log.tally(STUDY, "tables", 0, [f"a meta file {fault}"])
             continue
         words = keys.get("generic_entity_meta_properties", "").split(",")
         properties = tuple(word.strip() for word in words if word.strip())

@@ -13,7 +13,11 @@ _PROMOTER = ("TSS200", "TSS1500", "5'UTR", "1STEXON")
 
 
 class ProbeMean:
-    """Mean of the probes of each gene per patient, missing probes left out; memory grows with genes, not probes."""
+    """Mean of the probes of each gene per patient, missing probes left out; memory grows with genes, not probes.
+
+    ``probes``: how many stand for each gene; ``promoter``: genes with a probe that the file calls promoter;
+    ``impossible``: cells that are no beta (counted for M-values), of ``cells`` that are not missing.
+    """
 
     def __init__(self, patients: int, choices: Choices) -> None:
         self._patients, self._choices = patients, choices
@@ -22,16 +26,12 @@ class ProbeMean:
         self._sums = np.zeros((_USUAL_GENES, patients))
         self._counts = np.zeros((_USUAL_GENES, patients), dtype=np.uint32)
         self.probes: list[int] = []
-        self.impossible = 0
+        self.promoter: set[str] = set()
+        self.impossible = self.cells = 0
 
     def add(self, genes: Sequence[Sequence[str]], descriptions: Sequence[str], values: np.ndarray) -> None:
         """Add probes: the genes of each (a probe may serve several), its description, beta [patients, probes]."""
-        pairs = [
-            (probe, gene)
-            for probe, names in enumerate(genes)
-            if self._choices.probes == "all" or is_promoter(descriptions[probe])
-            for gene in names
-        ]
+        pairs = self._wanted(genes, descriptions)
         if not pairs:
             return
         codes = np.array([self._codes.setdefault(gene, len(self._codes)) for _, gene in pairs])
@@ -45,6 +45,23 @@ class ProbeMean:
         self._counts[found] += np.add.reduceat((~missing).astype(np.uint32), starts, axis=0)
         for code, number in zip(found, numbers, strict=True):
             self.probes[code] += int(number)
+
+    def _wanted(self, genes: Sequence[Sequence[str]], descriptions: Sequence[str]) -> list[tuple[int, str]]:
+        """Pairs (probe, gene) that count; a gene's first promoter probe does away with what it had."""
+        if self._choices.probes == "all":
+            return [(probe, gene) for probe, names in enumerate(genes) for gene in names]
+        near = [is_promoter(text) for text in descriptions]
+        for gene in {gene for probe, names in enumerate(genes) if near[probe] for gene in names} - self.promoter:
+            self.promoter.add(gene)
+            if (code := self._codes.get(gene)) is not None:
+                self._sums[code], self._counts[code], self.probes[code] = 0, 0, 0
+        alone = self._choices.probes == "promoter"
+        return [
+            (probe, gene)
+            for probe, names in enumerate(genes)
+            for gene in names
+            if near[probe] or not (alone or gene in self.promoter)
+        ]
 
     @property
     def genes(self) -> list[str]:
@@ -61,6 +78,7 @@ class ProbeMean:
             return beta
         outside = (beta < 0) | (beta > 1)
         self.impossible += int(outside.sum())
+        self.cells += int((~np.isnan(beta)).sum())
         clipped = np.clip(beta.astype(np.float64), BETA_EDGE, 1 - BETA_EDGE)
         return np.where(outside, np.nan, np.log2(clipped / (1 - clipped)))
 

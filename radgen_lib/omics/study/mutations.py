@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +17,12 @@ from radgen_lib.omics.study.aliases import current_symbol
 from radgen_lib.omics.study.decisions import MISSING_CELLS, Decisions
 from radgen_lib.omics.study.samples import SampleIndex, choose_samples
 from radgen_lib.omics.study.text import rows
+from radgen_lib.omics.study.variant_classes import effect_of
 
 MUTATION_COLUMNS = ("patient", "gene", "variant", "kind", "silent")
-# Classes of MAF that change no protein; everything else is non-silent.
-SILENT = frozenset({
-    "silent", "intron", "3'utr", "5'utr", "3'flank", "5'flank", "igr", "rna", "lincrna", "targeted_region",
-    "synonymous_variant", "intergenic",
-})  # fmt: skip
 _NO_MUTATION = frozenset({"wildtype", "none", "loh"})
+# Why a sound row is left out: it says itself that it is no mutation.
+_PLANNED = (_STATUS, _NO_CLASS) = ("mutation status is", "its class is no mutation of a gene")
 # What is read of a MAF -> names of its column, in upper case; earlier names win.
 COLUMNS = {
     "gene": ("HUGO_SYMBOL", "GENE", "GENE_SYMBOL", "HUGO"),
@@ -50,10 +49,15 @@ def read_mutations(
 
     Returns the table (patient, gene, variant, kind, silent; sorted) and patient -> sample of everybody who was
     sequenced: the samples of ``sequenced`` (the study's case list) and those with a variant; without a list only the
-    latter, which the log says. Variants of samples that do not stand for their patient are left out. Raises DataError
-    when a needed column is absent.
+    latter, which the log says. Variants of samples that do not stand for their patient are left out. What a class means
+    says :mod:`radgen_lib.omics.study.variant_classes`; one that it lacks counts as non-silent and is a row of the log.
+    Raises DataError when a needed column is absent.
     """
     calls = list(_calls(path, log))
+    strange = Counter(call.kind for call in calls if effect_of(call.kind) == "unknown")
+    told = "the class is not known, variants: "
+    faults = [(kind[:40], "counts as non-silent", f"{told}{count}") for kind, count in sorted(strange.items())]
+    log.extend("mutation", path, faults)
     names = list(dict.fromkeys([*(sequenced or ()), *(call.sample for call in calls)]))
     if sequenced is None:
         reason = "the study has no list of sequenced samples; a tumour without any variant counts as not sequenced"
@@ -62,7 +66,7 @@ def read_mutations(
               choose_samples(names, index, selection, step="mutations", source=path).items()}  # fmt: skip
     patients = {sample: patient for patient, sample in chosen.items()}
     found = [
-        (patients[call.sample], call.gene, call.variant, call.kind, call.kind.lower() in SILENT)
+        (patients[call.sample], call.gene, call.variant, call.kind, effect_of(call.kind) == "silent")
         for call in calls
         if call.sample in patients
     ]
@@ -99,6 +103,7 @@ def _calls(path: Path, log: Decisions) -> Iterator[_Call]:
         raise data_error(path.name, "is empty", "Fetch the study again, or leave the mutations out")
     places = _places(path, line, header)
     faults: list[tuple[str, str, str]] = []
+    kept = 0
     for number, cells in stream:
         if len(cells) < len(header):
             cells = cells + [""] * (len(header) - len(cells))  # trailing empty cells are often not written
@@ -106,8 +111,10 @@ def _calls(path: Path, log: Decisions) -> Iterator[_Call]:
         if fault:
             faults.append((f"line {number} {call.gene} {call.sample}".rstrip(), "variant left out", fault))
         else:
+            kept += 1
             yield call
     log.extend("mutation", path, faults)
+    log.tally(path, "rows", kept, [fault for _, _, fault in faults if not fault.startswith(_PLANNED)])
 
 
 def _places(path: Path, line: int, header: Sequence[str]) -> dict[str, int]:
@@ -134,4 +141,6 @@ def _call(cells: Sequence[str], places: dict[str, int], width: int) -> tuple[_Ca
         absent = [name for name, text in zip(("sample", "gene", "variant", "kind"), call, strict=True) if not text]
         return call, "no " + " and no ".join(name for name in absent if name != "variant")
     status = cell("status").lower()
-    return call, f"mutation status is {status}" if status in _NO_MUTATION else ""
+    if status in _NO_MUTATION:
+        return call, f"{_STATUS} {status}"
+    return call, _NO_CLASS if effect_of(call.kind) == "no variant" else ""

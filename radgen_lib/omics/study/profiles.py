@@ -20,6 +20,7 @@ from radgen_lib.omics.study.scale import LOG2, OTHER, expression_scale
 from radgen_lib.omics.tensor_table import OmicMatrix
 
 _SKETCH_BYTES = 1 << 21
+_NO_BETA = 0.2  # a larger share of cells outside 0..1: another scale, not faults of cells
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ def _rows(
         entrez += rows.entrez
         parts.append(rows.values)
     genes = current_symbols(symbols, entrez, profile.path, log)
+    nameless = sum(not gene for gene in genes)
+    log.tally(profile.path, "rows", -nameless, ["no gene symbol"] * nameless)  # the stream counted them as kept
     values = np.concatenate(parts, axis=1)
     kept = one_row_a_gene(genes, values, profile.path, log)
     return [genes[i] for i in kept], values if len(kept) == len(genes) else values[:, kept]
@@ -86,14 +89,30 @@ def _probes(
     for rows in stream:
         names = current_symbols(rows.symbols, rows.entrez, profile.path, log)
         means.add([_current(name) for name in names], rows.descriptions, rows.values)
+    _tell_probes(means, choices, profile, log)
+    return means.genes, means.means()
+
+
+def _tell_probes(means: ProbeMean, choices: Choices, profile: Profile, log: Decisions) -> None:
+    """Which probes stand for the genes; raises DataError for a matrix that holds no beta."""
+    path = profile.path
+    if means.impossible > _NO_BETA * means.cells:
+        problem = f"{100 * means.impossible / means.cells:.3g} % of its values lie outside 0..1: no beta"
+        raise data_error(path.name, problem, "Give beta (of M-values 2^M / (2^M + 1)), or leave the matrix out")
+    if choices.probes == "promoter" and not means.genes:
+        problem = "describes no probe as promoter"
+        raise data_error(path.name, problem, "Set omics.probes: promoter_first or all, or leave the matrix out")
+    others = sum(gene not in means.promoter for gene in means.genes)
+    if choices.probes == "promoter_first" and others:
+        decision = "all rows of the gene" if means.promoter else "all rows: the file describes no promoter"
+        log.add("methylation", path, "genes without a promoter probe", decision, "choice probes", count=others)
     several = sum(number > 1 for number in means.probes)
     if several:
         reason = f"{sum(means.probes)} probes of {len(means.probes)} genes"
-        log.add("methylation", profile.path, "several probes of a gene", "mean of the probes", reason, count=several)
+        log.add("methylation", path, "several probes of a gene", "mean of the probes", reason, count=several)
     if means.impossible:
         reason = "beta below 0 or above 1 has no M-value"
-        log.add("methylation", profile.path, "cells", "missing", reason, count=means.impossible)
-    return means.genes, means.means()
+        log.add("methylation", path, "cells", "missing", reason, count=means.impossible)
 
 
 def _current(symbol: str) -> list[str]:
@@ -115,7 +134,11 @@ def _finished(
     if missing:
         reason = f"of {values.size} cells of {len(genes)} genes"
         log.add("missing", path, "cells", "missing", reason, count=missing)
+    empty = int(np.isnan(values).all(axis=1).sum())
+    log.tally(path, "samples", len(values) - empty, ["none of its cells holds a number"] * empty)
     good = enough_values(genes, values, choices, path, log)
+    few = int((~good).sum())
+    log.tally(path, "genes", len(genes) - few, [f"missing in more than {choices.max_missing:g} of the samples"] * few)
     if not good.any():
         raise data_error(path.name, "no gene has enough values", "Look into the decisions, or leave the matrix out")
     if not good.all():

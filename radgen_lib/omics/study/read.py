@@ -6,7 +6,8 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from radgen_lib.omics.duplicates import matrix_likeness
 from radgen_lib.omics.quality import quality_frame
 from radgen_lib.omics.study.clinical import CLINICAL_COLUMNS, clinical_values, fill_gaps, has_values, sample_index
 from radgen_lib.omics.study.clinical_files import read_text_table
-from radgen_lib.omics.study.decisions import Choices, Decisions, rules
+from radgen_lib.omics.study.decisions import STUDY, Choices, Decisions, rules
 from radgen_lib.omics.study.meta import OMICS, Profile, read_profiles, sequenced_samples, study_root
 from radgen_lib.omics.study.mutations import MUTATION_COLUMNS, driver_table, read_mutations
 from radgen_lib.omics.study.profiles import ReadProfile, read_profile
@@ -44,6 +45,7 @@ class Study:
     selection: pd.DataFrame
     quality: pd.DataFrame
     choices: Choices
+    losses: pd.DataFrame
 
 
 def read_study(source: Path, *, drivers: Sequence[str], choices: Choices | None = None, quotes: bool = True) -> Study:
@@ -80,6 +82,7 @@ class _Reading:
         Raises DataError when neither a matrix nor a clinical table is left.
         """
         profiles = read_profiles(self.root, self.choices, self.log)
+        self.log.tally(STUDY, "tables", len(profiles))  # less those that turn out to be lost
         clinical = self._clinical(profiles)
         found, quality = self._matrices(profiles)
         if not found and clinical is None:
@@ -95,25 +98,31 @@ class _Reading:
             self.selection.frame(),
             quality,
             self.choices,
+            self.log.losses(),
         )
 
     def _clinical(self, profiles: Sequence[Profile]) -> pd.DataFrame | None:
-        """Clinical values of all clinical files; the sample file also tells whose sample is whose."""
-        tables: list[pd.DataFrame] = []
+        """Clinical values of all clinical files, gaps of one filled from the next; a sample file tells whose sample."""
+        tables: list[tuple[str, pd.DataFrame]] = []
         for profile in profiles:
             if not profile.kind.startswith("clinical"):
                 continue
             try:
                 text = read_text_table(profile.path, self.log)
                 if profile.kind == "clinical_patient":
-                    tables.append(clinical_values(text, self.log))
+                    tables.append((text.name, clinical_values(text, self.log)))
                     continue
                 self.index = sample_index(text)
                 if has_values(text):
-                    tables.append(clinical_values(text, self.log, self.index))
+                    tables.append((text.name, clinical_values(text, self.log, self.index)))
+                else:
+                    self.log.tally(text.name, "rows", len(text.rows))
             except DataError as error:
                 self._lost(profile, error)
-        return None if not tables else tables[0] if len(tables) == 1 else fill_gaps(tables[0], tables[1])
+        if len(tables) > 1:
+            order = ", then ".join(name for name, _ in tables)
+            self.log.add("clinical", "all tables", "joined", "gaps filled from the next", order, count=len(tables))
+        return reduce(fill_gaps, (table for _, table in tables)) if tables else None
 
     def _matrices(self, profiles: Sequence[Profile]) -> tuple[list[ReadProfile], pd.DataFrame]:
         """The best readable profile of each omic; the others are compared with those, lest one stands twice."""
@@ -140,13 +149,16 @@ class _Reading:
     def _compare(self, profile: Profile, found: Sequence[ReadProfile]) -> list[tuple[str, str, str, float, bool, str]]:
         name = profile.path.name
         self.log.add(profile.kind, name, profile.stable_id, "not used", "another profile of this omic is preferred")
-        try:
-            other = read_profile(profile, self.index, Choices(), Selection(), Decisions(), sketch=True).matrix
-        except DataError as error:
-            self._lost(profile, error)
-            return []
-        rows = []
+        rows: list[tuple[str, str, str, float, bool, str]] = []
         for read in found:
+            # Values as they are, but methylation beside methylation: a mean of M is no function of a mean of beta.
+            same = profile.kind == read.matrix.omic
+            choices = self.choices if same else replace(self.choices, methylation="beta")
+            try:
+                other = read_profile(profile, self.index, choices, Selection(), Decisions(), sketch=True).matrix
+            except DataError as error:
+                self._lost(profile, error)
+                break
             like = matrix_likeness(read.matrix, other)
             note = f"median rank correlation per gene over {like.genes} genes, with {read.matrix.omic} in use"
             if like.same:
@@ -171,6 +183,7 @@ class _Reading:
 
     def _lost(self, profile: Profile, error: DataError) -> None:
         _LOG.warning("%s", error)
+        self.log.tally(STUDY, "tables", -1, [str(error)])
         self.log.add(profile.kind, profile.path, profile.stable_id or profile.kind, "left out", str(error))
 
     def _first_fault(self) -> str:
@@ -196,6 +209,12 @@ class _Reading:
                 self.selection.keep("omics tensor", "patient", patient, "tensor.npy")
             if clinical is not None and patient not in known:
                 self.log.add("patient", "clinical", patient, "kept, clinical columns empty", "no clinical row")
+        measured = set().union(*omics.values())
+        if clinical is not None and measured:
+            strangers = len(measured - known)
+            self.log.tally(
+                "clinical", "patients with omics", len(measured) - strangers, ["no clinical row"] * strangers
+            )
         return patients
 
     def _with_samples(

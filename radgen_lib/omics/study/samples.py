@@ -35,6 +35,14 @@ class SampleIndex:
     def __init__(self, patients: Mapping[str, str] | None = None, tissues: Mapping[str, str] | None = None) -> None:
         self._patients, self._tissues = dict(patients or {}), dict(tissues or {})
 
+    def filled(self, other: SampleIndex) -> tuple[SampleIndex, int]:
+        """This index with what only ``other`` says, and how many samples ``other`` gives to another patient."""
+        clashes = sum(
+            normal_patient(self._patients.get(name, patient)) != normal_patient(patient)
+            for name, patient in other._patients.items()
+        )
+        return SampleIndex({**other._patients, **self._patients}, {**other._tissues, **self._tissues}), clashes
+
     def sample(self, name: str) -> Sample:
         """Patient, rank and tissue of a sample name; a name that is no barcode and is not listed is its own patient."""
         name = name.strip()

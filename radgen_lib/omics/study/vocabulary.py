@@ -10,16 +10,13 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from radgen_lib.cohort.labels import OLDEST
 from radgen_lib.cohort.tables import number
+from radgen_lib.core.units import DAYS_PER_MONTH
 from radgen_lib.omics.study import clinical_terms as terms
-from radgen_lib.omics.study.decisions import DAYS_PER_MONTH, MISSING_CELLS
+from radgen_lib.omics.study.decisions import MISSING_CELLS
+from radgen_lib.omics.study.variant_classes import is_known
 
-
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-OLDEST = 120.0
 POOLED_AGE = 90.0  # ages above 89 identify (HIPAA, 45 CFR 164.514(b)(2)(i)(C)): one category "90 or older"
 # Longer follow-up is not known; the numbers by which spreadsheets keep dates after 1959 are larger.
 LONGEST_DAYS = 60 * 365.25
@@ -41,16 +38,6 @@ _RACES = frozenset(
     .replace("    ", "")
     .split("|")
 )
-KINDS = _listed("""
-    missense_mutation nonsense_mutation nonstop_mutation silent splice_site splice_region frame_shift_del
-    frame_shift_ins in_frame_del in_frame_ins translation_start_site intron 3'utr 5'utr 3'flank 5'flank igr rna lincrna
-    targeted_region de_novo_start_inframe de_novo_start_outofframe start_codon_snp start_codon_del start_codon_ins
-    stop_codon_del stop_codon_ins fusion missense missense_variant nonsense stop_gained stop_lost start_lost
-    synonymous_variant frameshift frameshift_variant inframe_deletion inframe_insertion splice splice_donor_variant
-    splice_acceptor_variant splice_region_variant intron_variant intergenic intergenic_variant 3_prime_utr_variant
-    5_prime_utr_variant upstream_gene_variant downstream_gene_variant protein_altering_variant
-    coding_sequence_variant truncating amplification deletion
-""")
 STATUSES = frozenset({"somatic", "germline", "loh", "none", "wildtype", "unknown"})
 _ONE = r"(?:Ala|Arg|Asn|Asp|Cys|Gln|Glu|Gly|His|Ile|Leu|Lys|Met|Phe|Pro|Ser|Thr|Trp|Tyr|Val|Sec|Ter|[A-IK-NP-Z*])"
 _PROTEIN = re.compile(
@@ -192,6 +179,6 @@ def variant(text: str) -> str:
 
 
 def variant_kind(text: str) -> str:
-    """A class of variant that is known; "Other" (not silent) for another one, "" for none."""
+    """A class of variant that is known (or several); "Other" (not silent) for another one, "" for none."""
     plain = "" if text in MISSING_CELLS else text
-    return plain if plain.lower() in KINDS or not plain else "Other"
+    return plain if not plain or is_known(plain) else "Other"

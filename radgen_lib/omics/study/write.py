@@ -15,8 +15,8 @@ from radgen_lib.omics.tensor_table import write_tensor
 SCALES = "tensor_scales.json"
 FILES = (
     "tensor.npy", "tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.json", SCALES,
-    "clinical.parquet", "mutations.parquet", "mutated.parquet", "decisions.parquet", "quality.parquet",
-    "selection.parquet",
+    "clinical.parquet", "mutations.parquet", "mutated.parquet", "decisions.parquet", "losses.parquet",
+    "quality.parquet", "selection.parquet",
 )  # fmt: skip
 
 
@@ -27,18 +27,21 @@ def write_omics(study: Study, out: Path) -> None:
     of each omic (:class:`~radgen_lib.omics.tensor_table.OmicMatrix`); ``clinical`` (see
     :func:`~radgen_lib.omics.study.clinical.read_clinical_table`, and sample_<omic>: the sample that stands for the
     patient); ``mutations`` (patient, gene, variant, kind, silent); ``mutated`` (patient, mut_<GENE>: 1, 0 or NaN);
-    ``decisions`` (step, table, item, decision, reason, count); ``quality`` (check, omic, item, value, flag, note);
+    ``decisions`` (step, table, item, decision, reason, count); ``losses`` (table, unit, reason, count; reason "": what
+    was kept of the unit); ``quality`` (check, omic, item, value, flag, note);
     ``selection`` (step, unit, id, source, row, kept, reason). Raises DataError when there is no matrix, or no gene
     that all omics have.
     """
     tensor = write_tensor(study.matrices, out, genes=study.choices.genes)
-    write_json(out / SCALES, {matrix.omic: matrix.scale or OTHER for matrix in study.matrices})
-    quality = omics_quality(tensor.values, tensor.patients, tensor.genes, tensor.omics)
+    scales = {matrix.omic: matrix.scale or OTHER for matrix in study.matrices}
+    write_json(out / SCALES, scales)
+    quality = omics_quality(tensor.values, tensor.patients, tensor.genes, tensor.omics, scales)
     tables = {
         "clinical": study.clinical,
         "mutations": study.mutations,
         "mutated": study.mutated,
         "decisions": study.decisions,
+        "losses": study.losses,
         "quality": pd.concat([quality, study.quality], ignore_index=True),
         "selection": study.selection,
     }

@@ -11,9 +11,8 @@ import pandas as pd
 
 from radgen_lib.core.atomic import write_text
 from radgen_lib.core.seeds import make_rng
+from radgen_lib.core.units import DAYS_PER_MONTH
 from radgen_lib.sources.phantom.truth import Truth
-
-DAYS_PER_MONTH = 30.4375
 
 
 class Attribute(NamedTuple):

@@ -6,26 +6,20 @@ Attributes follow DICOM PS3.3 (MR Image IOD, A.4); the de-identification ones ar
 from __future__ import annotations
 
 import datetime
-import hashlib
 import logging
-import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 import pandas as pd
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
-from pydicom.filewriter import write_dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from radgen_lib.core.seeds import make_rng
+from radgen_lib.sources.dicom_writing import clock, copied, named_uid, number, seconds_of_day, settled
 
 # What The Cancer Imaging Archive states: basic profile with clean options, longitudinal dates modified.
 METHOD = "DCM:113100/113101/113105/113107/113108/113109/113111"
@@ -33,27 +27,8 @@ Triple = tuple[float, float, float]
 
 
 def uid(seed: int, *names: object) -> str:
-    """A UID under 2.25. (from a UUID, PS3.5 B.2) that depends on ``seed`` and ``names`` alone; at most 44 letters."""
-    text = "\x1f".join(["radgen phantom", str(seed), *map(str, names)])
-    return f"2.25.{uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5).int}"
-
-
-def clock(seconds: float) -> str:
-    """Time of day as DICOM TM, to the millisecond; ``seconds`` since midnight, in [0, 86400)."""
-    thousandths = round(seconds * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
-    return f"{minutes // 60:02d}{minutes % 60:02d}{rest // 1000:02d}.{rest % 1000:03d}000"
-
-
-def seconds_of_day(time: str) -> float:
-    """Inverse of :func:`clock`."""
-    return int(time[:2]) * 3600 + int(time[2:4]) * 60 + float(time[4:])
-
-
-def number(value: float) -> str:
-    """A decimal string of at most 16 letters, without a minus before zero."""
-    text = f"{value:.7f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    """A UID that depends on ``seed`` and ``names`` alone."""
+    return named_uid("radgen phantom", seed, *names)
 
 
 @dataclass(frozen=True)
@@ -113,7 +88,7 @@ def study_header(patient: pd.Series, *, study: int, seed: int) -> Dataset:
     header.StudyDescription = "MRI BREAST WITH AND WITHOUT CONTRAST"
     header.ManufacturerModelName = _model(str(patient["scanner"]), siemens)
     header.SoftwareVersions = "syngo MR B17" if siemens else "12"
-    header.DeviceSerialNumber = f"PHAN{patient['site']}"
+    header.DeviceSerialNumber = "0"
     header.PatientName = header.PatientID = name
     header.PatientBirthDate = ""
     header.PatientSex = "F"
@@ -125,7 +100,7 @@ def study_header(patient: pd.Series, *, study: int, seed: int) -> Dataset:
     header.MagneticFieldStrength = number(float(patient["field_strength"]))
     header.PatientPosition = "FFP" if not siemens else "HFP"
     header.StudyInstanceUID = uid(seed, name, study)
-    header.StudyID = str(study)
+    header.StudyID = ""
     header.FrameOfReferenceUID = uid(seed, name, study, "frame of reference")
     header.PositionReferenceIndicator = ""
     header.BurnedInAnnotation = "NO"
@@ -137,22 +112,6 @@ def _model(scanner: str, siemens: bool) -> str:
     words = [word for word in scanner.split() if word.upper() not in ("GE", "SIEMENS", "MEDICAL", "SYSTEMS")]
     words = [word for word in words if not (word.upper().endswith("T") and word[:1].isdigit())]
     return " ".join(words) or ("Avanto" if siemens else "SIGNA EXCITE")
-
-
-def copied(header: Dataset) -> Dataset:
-    """A new dataset with copies of the elements of ``header``: pydicom assigns into an element that is there."""
-    fresh = Dataset({tag: item if isinstance(item, RawDataElement) else copy(item) for tag, item in header.items()})
-    implicit, little = header.original_encoding
-    fresh.set_original_encoding(implicit, little, header.original_character_set)
-    return fresh
-
-
-def settled(header: Dataset) -> Dataset:
-    """``header`` with its elements encoded: copying and writing them again costs next to nothing."""
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
-    write_dataset(buffer, header)
-    return read_dataset(BytesIO(buffer.getvalue()), is_implicit_VR=False, is_little_endian=True)
 
 
 def describe_pixels(header: Dataset, values: np.ndarray) -> None:

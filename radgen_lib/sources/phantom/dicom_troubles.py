@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from radgen_lib.core.errors import ConfigError
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.sources.phantom.dicom import copied
+from radgen_lib.sources.dicom_writing import copied
 from radgen_lib.sources.phantom.image_faults import PLANTS, Files, file_name, touched_slices
 from radgen_lib.sources.phantom.protocol import SeriesPlan, StudyPlan
 

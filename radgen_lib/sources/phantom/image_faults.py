@@ -10,7 +10,8 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from scipy import ndimage
 
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.sources.phantom.dicom import copied, encode, file_meta, number, quiet_libraries, seconds_of_day, uid
+from radgen_lib.sources.dicom_writing import copied, number, seconds_of_day
+from radgen_lib.sources.phantom.dicom import encode, file_meta, quiet_libraries, uid
 from radgen_lib.sources.phantom.multiframe import multiframe_image
 from radgen_lib.sources.phantom.protocol import SeriesPlan, StudyPlan
 

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydicom.dataset import Dataset
 
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.sources.phantom.dicom import (
-    study_header,
-    uid,
-    vendor,
-)
-
-if TYPE_CHECKING:
-    pass
+from radgen_lib.sources.phantom.dicom import study_header, uid, vendor
 
 _ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th")
 

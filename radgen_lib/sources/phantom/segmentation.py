@@ -8,7 +8,8 @@ from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, Se
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from radgen_lib.sources.phantom.dicom import clock, freeze, quiet_libraries, seconds_of_day, uid
+from radgen_lib.sources.dicom_writing import clock, seconds_of_day
+from radgen_lib.sources.phantom.dicom import freeze, quiet_libraries, uid
 
 _MAKER = "radgen"
 

@@ -9,15 +9,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
-from radgen_lib.sources.phantom.dicom import (
-    Geometry,
-    clock,
-    copied,
-    describe_pixels,
-    images,
-    number,
-    seconds_of_day,
-)
+from radgen_lib.sources.dicom_writing import clock, copied, number, seconds_of_day
+from radgen_lib.sources.phantom.dicom import Geometry, describe_pixels, images
 from radgen_lib.sources.phantom.protocol import SeriesPlan, StudyPlan
 
 if TYPE_CHECKING:

@@ -35,7 +35,8 @@ class World:
 
     @property
     def series(self) -> pd.DataFrame:
-        return self.tables.real_features[["image_index", "patient"]]
+        found = self.tables.real_features[["image_index", "patient"]]
+        return found.assign(series=[f"1.2.{index}" for index in found["image_index"]])
 
 
 def _features(latent: np.ndarray, signal: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -139,6 +140,7 @@ def build_world(*, seed: int = 0, imaged: int = 16, others: int = 120, signal: f
     real = pd.concat([series, _features(here, signal, rng)], axis=1)
     condition = pd.DataFrame(rng.normal(size=(imaged + others, 3)), columns=["G1", "G2", "G3"])
     condition["G1"] += signal * latent.to_numpy()
+    condition = np.exp2(condition + 6)  # linear expression
     condition.insert(0, "patient", patients["patient"])
     outside = list(patients["patient"][imaged:])
     splits = _splits(series, folds=2, repeats=repeats)

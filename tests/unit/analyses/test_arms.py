@@ -21,13 +21,23 @@ from radgen_lib.analyses.runs import (
     missing_extractors,
     repeat_of,
 )
+from radgen_lib.core.config.cpdm import AS_PUBLISHED, RIGOROUS, Protocol
 from radgen_lib.core.errors import DataError
+from radgen_lib.generators.base import FitContext
+from radgen_lib.generators.baselines import NearestPatient
+from radgen_lib.generators.store import FittedGenerator
+from radgen_lib.generators.training import Recipe, train_fold, training_images
+from radgen_lib.omics.conditions import Preparation
 
 
 @pytest.fixture(scope="module")
 def material(world: Any) -> Material:
+    return _gathered(world, RIGOROUS)
+
+
+def _gathered(world: Any, protocol: Protocol) -> Material:
     featured = {generator: table for (_, generator), table in featured_runs(world.runs).items()}
-    return sets.gather(world.tables, featured, "genes15", "radiomics")
+    return sets.gather(world.tables, featured, "genes15", "radiomics", protocol)
 
 
 def _fit(found: Fit | str) -> Fit:
@@ -85,10 +95,46 @@ def test_images_come_from_the_folds_own_generator(world: Any, material: Material
     )
 
 
-def test_condition_arm_uses_condition_values(world: Any, material: Material) -> None:
+def _trained(world: Any, protocol: Protocol, fold: str) -> FittedGenerator:
+    """A generator trained on a fold as the workflow trains it."""
+    recipe = Recipe(
+        "radgen_lib.generators.baselines:NearestPatient", {}, "genes15", protocol.condition_scaling,
+        log=protocol.condition_log, image_size=world.images.shape[-1],
+    )  # fmt: skip
+    conditions, splits = world.tables.conditions["genes15"], world.tables.splits
+    rows = training_images(splits, fold, world.series, conditions)
+    return train_fold(recipe, world.images, rows, conditions, FitContext(seed=0))
+
+
+@pytest.mark.parametrize("protocol", [RIGOROUS, AS_PUBLISHED], ids=["rigorous", "as_published"])
+def test_condition_arm_is_given_what_the_generator_of_the_fold_is_given(
+    world: Any, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
     part, labels = _grouped(world)
-    fit = _fit(sets.make_fit(Arm("condition"), material, part, labels, "edm", "real"))
-    assert np.array_equal(fit.test_x, material.condition.loc[fit.test_patients].to_numpy())
+    fit = _fit(sets.make_fit(Arm("condition"), _gathered(world, protocol), part, labels, "edm", "real"))
+    given: list[np.ndarray] = []
+    monkeypatch.setattr(NearestPatient, "sample", lambda self, conditions, seeds, device: given.append(conditions))
+    raw = world.tables.conditions["genes15"].set_index("patient")
+    fitted = _trained(world, protocol, part.fold)
+    for patients, x in ((fit.train_patients, fit.train_x), (fit.test_patients, fit.test_x)):
+        fitted.sample(raw.loc[patients], [0] * len(patients))
+        assert np.array_equal(x, given.pop())
+
+
+def test_expression_is_logged_where_the_protocol_says_so(world: Any) -> None:
+    raw = world.tables.conditions["genes15"].set_index("patient")
+    published, rigorous = (_gathered(world, protocol).given["split"] for protocol in (AS_PUBLISHED, RIGOROUS))
+    low = raw.min(axis=1).to_numpy()[:, None]
+    np.testing.assert_allclose(published, (raw - low) / (raw.max(axis=1).to_numpy()[:, None] - low), rtol=1e-5)
+    tables, splits = np.log2(raw + 1), world.tables.splits
+    trained = tables.loc[splits.loc[(splits["fold"] == "split") & (splits["role"] == "train"), "patient"].unique()]
+    np.testing.assert_allclose(rigorous, (tables - trained.mean()) / trained.std(ddof=1), rtol=1e-4, atol=1e-5)
+
+
+def test_factors_are_never_logged(world: Any) -> None:
+    values = world.tables.conditions["genes15"].set_index("patient") - 1e3
+    prepared = Preparation("factors", "per_patient_minmax", log=True).given(values, values.index)
+    assert (prepared.min(axis=1) == 0).all() and (prepared.max(axis=1) == 1).all()
 
 
 def test_endpoint_folds_cover_each_patient_once_a_repeat(world: Any, material: Material) -> None:
@@ -142,7 +188,7 @@ def test_columns_that_are_not_finite_are_left_out_everywhere(world: Any) -> None
     featured = {g: t.copy() for (_, g), t in featured_runs(world.runs).items()}
     where = featured["noise"].index[featured["noise"]["kind"] == "synthetic"][0]
     featured["noise"].loc[where, "radiomics:f3"] = np.inf
-    found = sets.gather(world.tables, featured, "genes15", "radiomics")
+    found = sets.gather(world.tables, featured, "genes15", "radiomics", RIGOROUS)
     assert found.dropped_columns == 1
     assert "radiomics:f3" not in found.real.columns
     assert all("radiomics:f3" not in table.columns for table in found.samples.values())

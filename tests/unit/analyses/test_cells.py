@@ -14,13 +14,13 @@ from radgen_lib.analyses.arms import Material
 from radgen_lib.analyses.cells import CIRCULAR, Cell, Setting, partitions
 from radgen_lib.analyses.prediction import prediction_rows
 from radgen_lib.analyses.runs import SELECTED_GENES, featured_runs
-from radgen_lib.core.config.cpdm import Prediction, Protocol
+from radgen_lib.core.config.cpdm import RIGOROUS, Prediction, Protocol
 
 
 @pytest.fixture(scope="module")
 def material(world: Any) -> Material:
     featured = {generator: table for (_, generator), table in featured_runs(world.runs).items()}
-    return sets.gather(world.tables, featured, "genes15", "radiomics")
+    return sets.gather(world.tables, featured, "genes15", "radiomics", RIGOROUS)
 
 
 def _cell(task: str = "er", on: Any = "synthetic") -> Cell:

@@ -10,7 +10,11 @@ import pandas as pd
 import pytest
 
 from radgen_lib.analyses import leakage_ablation as leak
+from radgen_lib.generators.base import FitContext
+from radgen_lib.generators.training import Recipe, train_fold
+from radgen_lib.omics.conditions import Preparation
 
+GENES = Preparation("genes15", "cohort_zscore", log=True)
 Pick = Callable[..., pd.Series]
 
 
@@ -28,7 +32,7 @@ def fingerprints() -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame, pd.DataFrame
     features.insert(0, "image_index", range(54))
     label = rng.permutation([0.0, 1.0] * 9)
     patients = pd.DataFrame({"patient": people, "er": label, "mut_TP53": rng.permutation(label)})
-    condition = pd.DataFrame(rng.normal(size=(18, 4)), columns=list("abcd")).assign(patient=people)
+    condition = pd.DataFrame(np.exp2(6 + 2 * rng.normal(size=(18, 4))), columns=list("abcd")).assign(patient=people)
     pictures = rng.integers(0, 255, size=(18, 8, 8)).astype(np.uint8)
     images = np.repeat(pictures, 3, axis=0)
     series = features[["image_index", "patient"]]
@@ -44,7 +48,7 @@ def fingerprints() -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame, pd.DataFrame
 
 @pytest.fixture(scope="module")
 def rows(fingerprints: Any) -> pd.DataFrame:
-    return leak.leakage_rows(*fingerprints, condition_name="genes15", seed=1, draws=300)
+    return leak.leakage_rows(*fingerprints, prepared=GENES, seed=1, draws=300)
 
 
 def test_split_by_image_recognises_patients_and_split_by_patient_does_not(rows: pd.DataFrame, pick: Pick) -> None:
@@ -78,7 +82,7 @@ def test_every_cell_but_the_honest_one_has_a_difference(rows: pd.DataFrame) -> N
 def test_a_label_with_one_class_in_training_is_a_reason(fingerprints: Any, pick: Pick) -> None:
     images, features, patients, condition, splits = fingerprints
     rare = patients.assign(er=(patients["patient"].str[5:7] == "AO").astype(float))
-    rows = leak.leakage_rows(images, features, rare, condition, splits, condition_name="genes15", seed=1, draws=100)
+    rows = leak.leakage_rows(images, features, rare, condition, splits, prepared=GENES, seed=1, draws=100)
     site = pick(rows, task="er", metric="auroc", design="split by site, fitted on train")
     assert site["reason"].startswith("a training part holds")
     assert np.isfinite(pick(rows, task="er", metric="auroc", design="split by patient, fitted on all")["value"])
@@ -117,11 +121,53 @@ def test_copy_takes_the_nearest_condition(fingerprints: Any) -> None:
         break
     donor = next(p for p in condition["patient"] if p not in set(features["patient"].to_numpy()[folds[0][0]]))
     twins.loc[twins["patient"] == tested, list("abcd")] = twins.loc[twins["patient"] == donor, list("abcd")].to_numpy()
-    found = leak.copy_errors(images, features, twins, folds, "train")
+    found = leak.copy_errors(images, features, twins, folds, "train", GENES)
     assert isinstance(found, leak.Measured)
     mine = found.value[found.patients == tested]
     pair = [images[features.index[features["patient"] == p][0]].astype(np.float32) / 255 for p in (tested, donor)]
-    assert mine == pytest.approx(np.full(3, ((pair[0] - pair[1]) ** 2).mean()), rel=1e-4)
+    assert mine == pytest.approx([((pair[0] - pair[1]) ** 2).mean()], rel=1e-4)
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_the_copy_is_that_of_the_generator_nearest(fingerprints: Any, log: bool) -> None:
+    images, features, _, condition, splits = fingerprints
+    fold = leak.unit_folds(features, splits, "patient", 0)[0][0]
+    prepared = Preparation("genes15", "cohort_zscore", log=log)
+    found = leak.copy_errors(images, features, condition, [[fold]], "train", prepared)
+    assert isinstance(found, leak.Measured)
+    recipe = Recipe(
+        "radgen_lib.generators.baselines:NearestPatient",
+        {},
+        prepared.condition,
+        prepared.scaling,
+        log=log,
+        image_size=8,
+    )
+    rows = features.loc[~features["image_index"].isin(fold), ["image_index", "patient"]]
+    nearest = train_fold(recipe, images, rows, condition, FitContext(seed=0))
+    copies = nearest.sample(condition.set_index("patient").loc[found.patients], [0] * len(found.patients))
+    real = np.array([images[features.index[features["patient"] == p]] for p in found.patients]) / 255
+    expected = ((real - copies[:, None]) ** 2).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(found.value, expected, rtol=1e-4)
+
+
+def test_the_copy_without_logarithm_is_another_one(fingerprints: Any) -> None:
+    images, features, _, condition, splits = fingerprints
+    folds = leak.unit_folds(features, splits, "patient", 0)
+    found = [
+        leak.copy_errors(images, features, condition, folds, "train", Preparation("genes15", "cohort_zscore", log=log))
+        for log in (True, False)
+    ]
+    assert isinstance(found[0], leak.Measured) and isinstance(found[1], leak.Measured)
+    assert not np.allclose(found[0].value, found[1].value)
+
+
+def test_one_training_patient_is_no_condition_to_scale_by(fingerprints: Any) -> None:
+    images, features, _, condition, _ = fingerprints
+    folds = [[np.arange(3, 54)]]  # images 0 to 2, of one patient, remain for training
+    reason = "a training part holds one patient with the condition"
+    assert leak.copy_errors(images, features, condition, folds, "train", GENES) == reason
+    assert isinstance(leak.copy_errors(images, features, condition, folds, "all", GENES), leak.Measured)
 
 
 def test_a_copy_of_the_nearest_condition_is_an_arm_of_its_own(rows: pd.DataFrame) -> None:
@@ -133,11 +179,32 @@ def test_a_cohort_without_sites_or_labels_gets_reasons(fingerprints: Any, pick: 
     images, features, patients, condition, splits = fingerprints
     bare = patients.assign(er=np.nan, mut_TP53=np.nan)
     grouped = splits[splits["design"] == "grouped"]
-    rows = leak.leakage_rows(images, features, bare, condition, grouped, condition_name="genes15", seed=1, draws=100)
+    rows = leak.leakage_rows(images, features, bare, condition, grouped, prepared=GENES, seed=1, draws=100)
     assert pick(rows, task="image", metric="mse", design="split by site, fitted on all")["reason"] == leak.NO_FOLDS
     assert np.isfinite(pick(rows, task="image", metric="mse", design="split by patient, fitted on train")["value"])
     unlabelled = rows[rows["task"] == "er"]
     assert unlabelled["value"].isna().all()
     assert (unlabelled["reason"] != "").all()
-    none = leak.leakage_rows(images, features, bare, condition.iloc[:0], splits, condition_name="g", seed=1, draws=100)
+    none = leak.leakage_rows(images, features, bare, condition.iloc[:0], splits, prepared=GENES, seed=1, draws=100)
     assert none["value"].isna().all()
+
+
+def test_a_patient_counts_once_however_many_images_it_has() -> None:
+    """One patient with eight images that are scored wrongly is one wrong patient: images would say AUROC 0.2."""
+    owners = ["A"] * 8 + ["B", "C", "D", "E"]
+    found = pd.DataFrame({"patient": owners, "image_index": range(12), "y": [1] * 8 + [1, 1, 0, 0]})
+    found["value"] = [-1.0] * 8 + [2.0, 3.0, 0.0, 1.0]
+    twice = pd.concat([found, found.assign(value=found["value"] + 1)])  # two repeats
+    cell = leak._by_patient(twice)
+    assert list(cell.patients) == list("ABCDE") and list(cell.y) == [1, 1, 1, 0, 0] and cell.images == 12
+    assert cell.value == pytest.approx([-0.5, 2.5, 3.5, 0.5, 1.5])
+    row = leak._row(leak._draws(cell, "auroc", 50, 1), cell, {"item": leak.ITEM}, "auroc")
+    assert row["value"] == pytest.approx(4 / 6)
+    assert (row["n"], row["events"]) == (5, 3)
+    assert row["note"].startswith("12 images of 5 patients")
+
+
+def test_the_score_of_a_patient_is_the_mean_of_its_images() -> None:
+    found = pd.DataFrame({"patient": ["A", "A", "A", "B"], "image_index": range(4), "y": [0, 0, 0, 1]})
+    cell = leak._by_patient(found.assign(value=[0.0, 0.0, 9.0, 2.0]))
+    assert cell.value == pytest.approx([3.0, 2.0])

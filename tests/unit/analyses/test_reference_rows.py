@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 
 from radgen_lib.analyses.fidelity import pair_table
-from radgen_lib.analyses.reference_rows import RELEASED_TESTS, reference_rows
+from radgen_lib.analyses.reference_rows import reference_rows
+from radgen_lib.cohort.published import PUBLISHED_TEST
 from radgen_lib.metrics.frechet import pixelrow_frechet
 
 Pick = Callable[..., pd.Series]
 
 
-def _tests(world: Any, *indices: int) -> dict[int, str]:
-    owner = world.series.set_index("image_index")["patient"]
-    return {index: owner[index] for index in indices}
+def _tests(world: Any, *indices: int) -> dict[int, tuple[str, str]]:
+    known = world.series.set_index("image_index")
+    return {index: (known["patient"][index], known["series"][index]) for index in indices}
 
 
 def test_references_and_models_of_a_made_up_cohort(world: Any, pick: Pick) -> None:
@@ -98,9 +99,18 @@ def test_another_cohort_has_reasons_for_the_published_test_images(world: Any) ->
     """Its images 1 and 16 exist, but they show other people than the published test images."""
     assert {1, 16} <= set(world.series["image_index"])
     rows = reference_rows(world.images, world.series, world.runs, world.tables.splits, name="p", clamp=True, seed=1)
-    assert list(rows["task"]) == list(RELEASED_TESTS.values())
+    assert list(rows["task"]) == [patient for patient, _ in PUBLISHED_TEST.values()]
     assert rows["value"].isna().all()
     assert rows["reason"].str.startswith("needs the released projections, of which TCGA-").all()
+
+
+def test_another_image_of_the_same_patient_is_not_the_published_one(world: Any) -> None:
+    """An ingested cohort of the papers' patients may have one of them at the same place, as another volume."""
+    tests = {index: (patient, f"{series}.9") for index, (patient, series) in _tests(world, 1, 4).items()}
+    rows = reference_rows(
+        world.images, world.series, world.runs, world.tables.splits, name="p", clamp=True, seed=1, test_images=tests
+    )
+    assert len(rows) == 2 and rows["reason"].str.startswith("needs the released projections").all()
 
 
 def _released(mirror: Path) -> tuple[np.ndarray, pd.DataFrame]:
@@ -114,5 +124,6 @@ def _released(mirror: Path) -> tuple[np.ndarray, pd.DataFrame]:
         names = sorted(n for n in archive.namelist() if n.endswith(".png") and not n.startswith("__"))
         images = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(n))).convert("L")) for n in names])
     table = pd.read_csv(folder / "SideViewBTF.csv")
-    patients = table.iloc[:, 1].astype(str).str[:12].tolist()
-    return images, pd.DataFrame({"image_index": range(len(images)), "patient": patients})
+    names = table.iloc[:, 1].astype(str)
+    columns = {"series": names.str[13:].tolist(), "patient": names.str[:12].tolist()}
+    return images, pd.DataFrame({"image_index": range(len(images)), **columns})

@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 from radgen_lib.analyses import scoring
 from radgen_lib.analyses.classifiers import Fit, FitOptions, fit_score
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.metrics.intervals import bootstrap_auroc
+from radgen_lib.metrics.intervals import patient_bootstrap
 
 KEYS = {"item": "B.TB", "task": "er", "design": "out_of_fold:test_on_real", "note": ""}
 
@@ -53,8 +53,9 @@ def test_interval_is_that_of_the_metrics_room() -> None:
     table = _predictions(repeats=1)
     row = _rows(table, draws=400)["auroc"]
     mean = table.sort_values("patient")
-    theirs = bootstrap_auroc(
-        mean["y"].to_numpy(), mean["score"].to_numpy(), mean["patient"].to_numpy(), draws=400,
+    y, score = mean["y"].to_numpy(), mean["score"].to_numpy()
+    theirs = patient_bootstrap(
+        lambda r: roc_auc_score(y[r], score[r]), mean["patient"].to_numpy(), draws=400,
         rng=make_rng(5, "patient bootstrap", 30),
     )  # fmt: skip
     assert (row["value"], row["low"], row["high"]) == pytest.approx(theirs[:3])

@@ -20,6 +20,7 @@ from radgen_lib.analyses.survival_design import (
     pooled_risk,
 )
 from radgen_lib.core.config.cpdm import Protocol, Survival
+from radgen_lib.omics.conditions import Preparation
 
 
 @pytest.fixture
@@ -44,6 +45,11 @@ def test_arms_and_their_blocks(world: Any, rigorous: Protocol) -> None:
     }  # fmt: skip
     assert arms["synthetic", "edm"][0].components == 2
     assert arms["clinical", ""][0].components is None
+    raw, splits = world.tables.conditions["genes15"].set_index("patient"), world.tables.splits
+    given = Preparation("genes15", "cohort_zscore", log=True).given(
+        raw, splits.loc[splits["fold"].eq("full") & splits["role"].eq("train"), "patient"]
+    )
+    pd.testing.assert_frame_equal(arms["condition", ""][0].table, given)
     assert len(arms["clinical+synthetic", "edm"]) == 2
     every = covariates(
         world.tables, featured, "genes15", "radiomics", rigorous.model_copy(update={"survival_components": None})

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from radgen_lib.analyses import survival_search as search
+from radgen_lib.analyses.cox_risk import Block, fold_design
 from radgen_lib.core.config.cpdm import Protocol, Survival
 from radgen_lib.metrics.survival import harrell_c
 
@@ -89,6 +90,64 @@ def test_rows_of_the_protocol_that_selects_on_test(world: Any, published: Protoc
         "c_harrell", "c_harrell_null_max", "optimism", "c_harrell_corrected", "p_value",
     }  # fmt: skip
     assert pick(rows, extractor="vgg16")["reason"].startswith("weights not present")
+
+
+def test_a_test_row_leaves_the_covariates_of_its_fold_alone() -> None:
+    rng = np.random.default_rng(0)
+    people = [f"P{i:02d}" for i in range(30)]
+    table = pd.DataFrame(rng.normal(size=(30, 4)), index=people)
+    far, train = table.copy(), np.arange(30) != 7
+    far.iloc[7] = 1e6
+    for components in (None, 2, 0.95):
+        a, b = (fold_design([Block(one, components)], people)(train) for one in (table, far))
+        assert np.array_equal(a[train], b[train])
+        assert not np.array_equal(a[7], b[7])
+
+
+def test_fits_in_each_fold_are_those_of_lifelines_on_its_training_part() -> None:
+    from lifelines import CoxPHFitter
+
+    raw, time, event = _null(50, seed=3)
+    people = [f"P{i:02d}" for i in range(50)]
+    settings = [search.Setting(7, 0.1, 0.0)]
+    folds, orders = search.fold_numbers(50, settings, 1), [np.arange(50), np.arange(50)[::-1]]
+    design = fold_design([Block(pd.DataFrame(raw, index=people))], people)
+    found = search.refitted_test_c(design, time, event, settings, folds, orders)
+    for draw, order in enumerate(orders):
+        scores = []
+        for fold in range(search.FOLDS):
+            train = folds[0] != fold
+            x = (raw - raw[train].mean(axis=0)) / raw[train].std(axis=0)
+            table = pd.DataFrame(x[train]).assign(time=time[order][train], event=event[order][train])
+            beta = CoxPHFitter(penalizer=0.1).fit(table, "time", "event").params_.to_numpy()
+            scores.append(harrell_c(time[order][~train], event[order][~train], x[~train] @ beta))
+        assert found[draw, 0] == pytest.approx(np.nanmean(scores), abs=1e-6)
+
+
+def test_fold_without_covariates_scores_one_half() -> None:
+    _, time, event = _null(40)
+    settings = search.settings_grid(2, 0)
+    found = search.search_optimism(
+        lambda train: np.zeros((len(train), 0)), time, event, settings, permutations=1, seed=0
+    )  # fmt: skip
+    assert found.best == 0.5
+    assert found.null.tolist() == [0.5]
+
+
+def test_search_follows_the_scope_of_the_fit(world: Any, published: Protocol, cox: Survival, pick: Pick) -> None:
+    mixture = published.model_copy(update={"fit_scope": "train", "survival_components": 2})
+    whole = published.model_copy(update={"survival_components": 2})
+    few = cox.model_copy(update={"search_settings": 2, "search_permutations": 1})
+    a, b = (
+        pick(
+            search.search_rows(world.tables, world.runs, name="p", protocol=protocol, survival=few, seed=1),
+            metric="c_harrell", extractor="radiomics",
+        )
+        for protocol in (mixture, whole)
+    )  # fmt: skip
+    assert a["note"].startswith("2 of 3630 settings, covariates fitted in each fold; best: ")
+    assert b["note"].startswith("2 of 3630 settings, 2 covariates; best: ")
+    assert a["value"] != b["value"]
 
 
 def test_prespecified_protocol_has_no_search(world: Any, rigorous: Protocol, cox: Survival) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from radgen_lib.core.errors import DataError
 from radgen_lib.omics.btf.cohort_tensor import (
+    NOT_PUBLIC,
     NOT_THERE,
     build_cohort_tensor,
     open_cohort_tensor,
@@ -17,6 +19,7 @@ from radgen_lib.omics.btf.cohort_tensor import (
     write_cohort_tensor,
 )
 from radgen_lib.omics.tensor_table import OmicMatrix
+from radgen_lib.sources.reference.multiomics import read_tcga2012
 from radgen_lib.sources.registry import load_registry
 
 PATIENTS = tuple(f"TCGA-E2-A{i:03d}" for i in range(12))
@@ -66,6 +69,13 @@ def test_an_imaged_patient_without_omics_is_a_row_with_its_reason() -> None:
     assert table["kept"].sum() == len(PATIENTS)
 
 
+def test_an_imaged_patient_whom_the_public_tables_lack_is_not_said_to_have_no_omic(tmp_path: Path) -> None:
+    write_cohort_tensor(build_cohort_tensor(matrices()), ["TCGA-BH-A0B1"], tmp_path, released=True)
+    table = pd.read_parquet(tmp_path / "selection.parquet")
+    assert table.loc[~table["kept"], "reason"].tolist() == [NOT_PUBLIC]
+    assert "was measured" not in NOT_PUBLIC and "public TCGA 2012 tables" in NOT_PUBLIC
+
+
 def test_imaged_patients_who_stand_twice_are_told_so() -> None:
     """However many: the log of decisions names every one of them."""
     rng = np.random.default_rng(3)
@@ -107,3 +117,11 @@ def test_the_released_tensor_and_who_of_the_imaged_is_in_it(mirror: Path) -> Non
     assert built.values.shape == (463, 275, 3)
     assert built.omics == ("expression", "copy_number", "methylation")
     assert np.nanmean(np.isnan(built.values)) < 0.02
+    told = built.decisions[(built.decisions["table"] == "methylation") & (built.decisions["item"] == "a value")]
+    assert told["count"].tolist() == [275]
+    probes = sum(
+        read_tcga2012(file).table.columns.get_level_values("layer").str.startswith("meth").sum() for file in files
+    )
+    assert f": {probes} probes of " in told["reason"].iloc[0] and "mean beta of all probes" in told["reason"].iloc[0]
+    rule = built.decisions[built.decisions["decision"] == "methylation as m_value"]["reason"].iloc[0]
+    assert "the M-value of that mean" in rule

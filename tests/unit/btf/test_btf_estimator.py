@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from radgen_lib.omics.btf.align import match
 from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
+from radgen_lib.omics.btf.gibbs import start
 from radgen_lib.omics.btf.model import reconstruct
 from radgen_lib.omics.btf.projection import NO_OMIC, log_score, project
 from radgen_lib.omics.btf.saving import load_arrays, save_arrays
@@ -345,6 +348,42 @@ def test_projecting_another_tensor(
 def test_parameters_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fast(**options).fit(planted(20, 7)[1])
+
+
+@pytest.mark.parametrize("how", ["svd", "rotated", "random"])
+@pytest.mark.parametrize("method", ["gibbs", "variational"])
+def test_every_start_is_taken_as_it_is_asked_for(method: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Any] = []
+    for home in ("gibbs", "variational"):
+
+        def watched(*args: Any, how: str = "svd") -> Any:
+            taken.append(args[3] if len(args) > 3 else how)
+            return start(*args[:3], taken[-1])
+
+        monkeypatch.setattr(f"radgen_lib.omics.btf.{home}.start", watched)
+    short = {"n_burn_in": 10, "n_draws": 10, "thin": 1, "max_sweeps": 20}
+    fast(method=method, n_chains=3, start=how, **short).fit(planted(20, 7)[1])
+    alone = method == "variational" and how == "svd"  # the same point thrice would be one
+    assert taken == ([how, "random", "random"] if alone else [how] * 3)
+
+
+def test_chains_start_apart_by_default() -> None:
+    """R-hat cannot see what chains from one point agree on."""
+    assert BayesianTensorFactorisation().start == "rotated"
+    with pytest.raises(ValueError, match="start must be svd or rotated or random, not 'zero'"):
+        fast(start="zero").fit(planted(20, 7)[1])
+
+
+def test_main_names_stand_in_the_package_and_load_nothing_before() -> None:
+    from radgen_lib.omics import btf
+
+    assert btf.BayesianTensorFactorisation is BayesianTensorFactorisation and btf.TensorScaler is TensorScaler
+    assert all(hasattr(btf, name) and name in dir(btf) for name in btf.__all__)
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        from radgen_lib.omics.btf import nothing  # type: ignore[attr-defined] # noqa: F401
+    code = "import sys, radgen_lib.omics.btf; print(*sorted({'numpy', 'sklearn', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 FREE = "radgen_lib.omics.btf.memory.available_memory"

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import DataError
@@ -171,6 +172,46 @@ def test_a_gene_of_the_fit_that_the_tensor_lacks_is_named(fit: FoldFit) -> None:
     less = replace(tensor, genes=("OTHER", *GENES[1:]))
     with pytest.raises(DataError, match=r"fold r0f0: gene GENE00 is not in the tensor \(1 such\)"):
         fit.scaled(less, np.arange(3))
+
+
+def test_limits_of_the_approximation_come_from_the_settings(caplog: pytest.LogCaptureFixture) -> None:
+    short = fit_fold(planted(), "r0f0", TRAINING, SETTINGS.model_copy(update={"max_sweeps": 20}), seed=1)
+    assert len(short.model.trace_) == 20 and "still rose after 20 sweeps" in caplog.text
+    easy, whole = (
+        fit_fold(planted(), "r0f0", TRAINING, SETTINGS.model_copy(update={"tolerance": tolerance}), seed=1)
+        for tolerance in (0.1, 1e-8)
+    )
+    assert len(easy.model.trace_) < len(whole.model.trace_) and whole.model.diagnostics_["ok"].all()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("max_sweeps", 19), ("max_sweeps", 50.5), ("tolerance", 0), ("tolerance", 1)]
+)
+def test_limits_of_the_approximation_that_make_no_fit_are_refused(key: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=key):
+        Factors(**{key: value})  # type: ignore[arg-type]
+
+
+def test_new_patients_are_projected_as_the_workflow_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tensor = planted()
+    tensor.values[:40, 3, 1] = 5.0  # flat in training: what the others have there tells nothing
+    tensor.values[45] = np.nan
+    tensor.values[46, :, 0] = np.nan
+    fit_fold(tensor, "r0f0", TRAINING, SETTINGS, seed=1).save(tmp_path)
+    fit = FoldFit.load(tmp_path, "r0f0")
+    mean, sd = fit.project(tensor.values[40:])
+    table = factor_rows(fit, tensor, splits())
+    for name, values in (("mean", mean), ("sd", sd)):
+        wide = table[table["component"] != ""].pivot_table(index="patient", columns="component", values=name)
+        known = [40, 41, 42, 43, 44, 46, 47, 48, 49]
+        np.testing.assert_array_equal(wide.loc[[PATIENTS[i] for i in known]], values[np.array(known) - 40])
+    assert np.isnan(mean[5]).all() and np.isnan(sd[5]).all() and "patient 5 is not projected" in caplog.text
+    changed = tensor.values[40:].copy()
+    changed[:, 3, 1] += 100
+    np.testing.assert_array_equal(fit.project(changed)[0], mean)
+    assert fit.project(tensor.values[:0])[0].shape == (0, fit.model.n_components_)
+    with pytest.raises(ValueError, match="the scaler was fitted on"):
+        fit.project(tensor.values[:, :5])
 
 
 def test_a_training_patient_who_was_not_fitted_is_named(fit: FoldFit) -> None:

@@ -19,10 +19,8 @@ from radgen_lib.omics.btf.imputation import impute, mixture_quantile
 from radgen_lib.omics.btf.model import Draws, Priors, reconstruct
 from radgen_lib.omics.btf.projection import (
     NO_OMIC,
-    draw_projection,
     entry_counts,
     frame_of,
-    heldout_log_density,
     log_score,
     project,
 )
@@ -84,22 +82,6 @@ def test_projection_and_score_equal_dense_conditioning(seed: int, holes: float, 
     np.testing.assert_array_equal(entry_counts(observe(values)), (~np.isnan(values)).sum(axis=1))
 
 
-def test_drawn_projections_have_the_conditional_moments() -> None:
-    values = some_values(1)
-    one = some_draws(1, s=1)
-    many = replace(one, **{name: np.repeat(getattr(one, name), 2000, axis=0) for name in ("x", "w", "u", "tau")})
-    many = replace(many, alpha=np.ones((2000, 2)), chain=np.zeros(2000, int))
-    drawn = draw_projection(many, values, seed=3)
-    mean, covariance, _ = dense(one, values)
-    for patient in range(5):
-        error = np.sqrt(np.diagonal(covariance[0, patient]) / 2000)
-        assert (np.abs(drawn[:, patient].mean(axis=0) - mean[0, patient]) < 5 * error).all()
-        np.testing.assert_allclose(np.cov(drawn[:, patient].T), covariance[0, patient], atol=0.12)
-    assert np.isnan(drawn[:, 5]).all()
-    np.testing.assert_array_equal(drawn, draw_projection(many, values, seed=3))
-    assert not np.array_equal(drawn[:, :5], draw_projection(many, values, seed=4)[:, :5])
-
-
 def test_a_frame_brings_projections_into_aligned_components() -> None:
     """Permuted, rescaled and turned draws give the permuted, rescaled and turned projection, not another one."""
     raw, values = some_draws(2, k=3), some_values(2)
@@ -116,35 +98,8 @@ def test_a_frame_brings_projections_into_aligned_components() -> None:
     found = project(raw, values, frame)
     np.testing.assert_allclose(found.mean[:5], mean.mean(axis=0)[:5], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found.sd[:5], np.sqrt(np.mean(variance, axis=0) + mean.var(axis=0))[:5], rtol=1e-4)
-    np.testing.assert_allclose(
-        draw_projection(raw, values, frame, seed=1)[0],
-        draw_projection(raw, values, seed=1)[0][:, order[0]] * factor[0],
-        rtol=1e-5,
-    )
     with pytest.raises(ValueError, match="do not come from these draws"):
         frame_of(raw, replace(kept, x=kept.x + np.float32(0.5)))
-
-
-def test_heldout_density_of_single_entries() -> None:
-    draws = some_draws(3)
-    rows, columns, omics = np.array([0, 5, 2, 2]), np.array([4, 0, 1, 1]), np.array([2, 0, 1, 0])
-    values = np.array([0.3, -2.0, 1.0, 0.0])
-    signal = np.stack([reconstruct(*parts) for parts in zip(draws.x, draws.w, draws.u, strict=True)])
-    each = stats.norm.logpdf(values, signal[:, rows, columns, omics], 1 / np.sqrt(draws.tau[:, omics]))
-    expected = logsumexp(each, axis=0) - np.log(4)
-    np.testing.assert_allclose(heldout_log_density(draws, rows, columns, omics, values), expected, rtol=1e-6)
-    moved = heldout_log_density(draws, rows, columns, omics, values, x=np.zeros((4, 6, 2)))
-    flat = logsumexp(stats.norm.logpdf(values, 0, 1 / np.sqrt(draws.tau[:, omics])), axis=0) - np.log(4)
-    np.testing.assert_allclose(moved, flat, rtol=1e-10)
-
-
-def test_heldout_density_does_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws, rng = some_draws(4), np.random.default_rng(0)
-    entries = [rng.integers(size, size=50) for size in SHAPE]
-    values = rng.normal(size=50)
-    whole = heldout_log_density(draws, *entries, values)
-    monkeypatch.setattr("radgen_lib.omics.btf.projection.BLOCK", 30)
-    np.testing.assert_array_equal(heldout_log_density(draws, *entries, values), whole)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95])

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from radgen_lib.core.errors import DataError
 from radgen_lib.omics.btf.choices import TensorChoices
 from radgen_lib.omics.btf.filters import spread
-from radgen_lib.omics.btf.matrices import collapse_probes, m_values, read_matrices, tcga2012_matrices
+from radgen_lib.omics.btf.matrices import m_values, read_matrices, tcga2012_matrices
 from radgen_lib.omics.btf.tensor import BuiltTensor, build_tensor
-from radgen_lib.omics.study.decisions import Choices
 from radgen_lib.omics.tensor_table import OmicMatrix, write_tensor
 from radgen_lib.sources.reference.multiomics import OMICS, read_tcga2012
 from radgen_lib.sources.registry import load_registry
@@ -413,22 +412,6 @@ class TestReaders:
         (tmp_path / "tensor_scales.json").unlink()
         with pytest.raises(DataError, match=r"tensor_scales\.json: is not there"):
             read_matrices(tmp_path)
-
-    def test_probes(self):
-        beta = np.array([[0.2, 0.4, 0.9], [np.nan, 0.6, 0.1]])
-        genes = [["A"], ["A", "B"], ["B"]]
-        words = ["TSS200", "body", "TSS1500"]
-        mean = collapse_probes(PATIENTS[:2], genes, words, beta, choices=Choices())
-        assert (mean.genes, mean.scale) == (("A", "B"), "beta")
-        np.testing.assert_allclose(mean.values, [[0.3, 0.65], [0.6, 0.35]], rtol=1e-6)
-        promoter = collapse_probes(
-            PATIENTS[:2], genes, words, beta, choices=Choices(methylation="m_value", probes="promoter")
-        )
-        assert promoter.scale == "m_value"
-        np.testing.assert_allclose(promoter.values[:, 1], np.log2([9.0, 1 / 9]), rtol=1e-6)
-        assert np.isnan(promoter.values[1, 0])
-        with pytest.raises(DataError, match="serves a gene"):
-            collapse_probes(PATIENTS[:2], [["A"]], ["body"], beta[:, :1], choices=Choices(probes="promoter"))
 
     def test_released_cohort(self, mirror):
         registry = load_registry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from scipy import stats
 from radgen_lib.omics.btf import groups
 from radgen_lib.omics.btf import variational_updates as updates
 from radgen_lib.omics.btf.align import match
+from radgen_lib.omics.btf.cohort_tensor import StoredTensor, build_cohort_tensor, read_sources
 from radgen_lib.omics.btf.data import Observed, observe
+from radgen_lib.omics.btf.fold_training import prepare_training
 from radgen_lib.omics.btf.gibbs import run_chain, start
 from radgen_lib.omics.btf.model import Point, Priors, log_joint, reconstruct
-from radgen_lib.omics.btf.variational import elbo, expected_log_likelihood, fit_variational, sweep
+from radgen_lib.omics.btf.variational import _climb, elbo, expected_log_likelihood, fit_variational, sweep
 from radgen_lib.omics.btf.variational_updates import Beliefs, Work
 
 PROPER = Priors(a_alpha=2, b_alpha=2, nu=3, a_tau=2, b_tau=2)
@@ -260,6 +263,39 @@ def test_draws_have_the_fitted_means_and_covariances() -> None:
     again = fit.sample(4000, 7)
     assert all(np.array_equal(getattr(draws, name), getattr(again, name)) for name in ("x", "w", "u", "tau", "alpha"))
     assert not np.array_equal(fit.sample(1, 8).x, draws.x[:1]) and draws.x.dtype == np.float32
+
+
+def test_going_ahead_settles_in_far_fewer_sweeps_at_the_same_optimum() -> None:
+    """Two patterns on nearly the same genes in nearly the same omics: exact updates alone creep."""
+    rng = np.random.default_rng(2)
+    w, u = rng.normal(size=(60, 1)), rng.normal(size=(3, 1))
+    w, u = w + 0.15 * rng.normal(size=(60, 2)), u + 0.15 * rng.normal(size=(3, 2))
+    observed = observe(reconstruct(rng.normal(size=(100, 2)), w, u) + 0.3 * rng.normal(size=(100, 60, 3)))
+    ends = []
+    for ahead in (True, False):
+        work = Work.of(observed, 2, Priors(nu=None))
+        q = updates.begin(start(observed, 2, np.random.default_rng(0), how="rotated"), work)
+        rows: list[dict[str, float]] = []
+        if ahead:
+            assert _climb(q, work, rows, 1e-3, 2000, sparse=False)
+        while not ahead and (len(rows) < 12 or rows[-1]["elbo"] - rows[-11]["elbo"] > 1e-3):
+            sweep(q, work, sparse=False)
+            rows.append({"elbo": elbo(q, work)})
+        assert rows[-1]["elbo"] == pytest.approx(elbo(q, work), abs=1e-6), "the state is that of the last row"
+        ends.append((q.x, rows[-1]["elbo"], len(rows)))
+    (x, bound, sweeps), (slow_x, slow_bound, slow_sweeps) = ends
+    assert 4 * sweeps < slow_sweeps
+    assert bound == pytest.approx(slow_bound, abs=0.01) and match(x, slow_x).min() > 0.999
+
+
+def test_the_released_tensor_settles_at_the_size_of_the_demo(mirror: Path) -> None:
+    folders = ("achambaz_tmle.npvi", "achambaz_tmle.npvi@47a556c")
+    files = [mirror / folder / "data" / "tcga2012brca.rda" for folder in folders]
+    built = build_cohort_tensor(read_sources(files, released=True))
+    tensor = StoredTensor(built.values, built.patients, built.genes, built.omics, built.scales)
+    values = prepare_training(tensor, "full", tensor.patients, 200).values
+    fits = [fit_variational(observe(values), 12, Priors(), seed=seed, how="rotated") for seed in range(2)]
+    assert all(fit.converged for fit in fits) and max(len(fit.trace) for fit in fits) < 600
 
 
 def test_settings_that_allow_no_fit_and_unfinished_fits(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,7 +22,7 @@ def cohort() -> tuple[list[str], pd.DataFrame, pd.DataFrame]:
     patients = pd.DataFrame({"patient": names, "subtype": subtype, "er": [float(i % 2) for i in range(40)]})
     patients.loc[:3, "subtype"] = ""
     imaged = [*names[:12], "TCGA-BH-9999"]
-    series = pd.DataFrame({"image_index": range(len(imaged)), "patient": imaged})
+    series = pd.DataFrame({"image_index": range(len(imaged)), "series_uid": "", "patient": imaged})
     everyone = pd.DataFrame({"patient": [*names, "TCGA-BH-9999"], "er": 1.0, "site": "x"})
     splits = image_splits(
         everyone, series, folds=3, repeats=2, seed=1, designs=["grouped", "site", "full"], sites=SITES

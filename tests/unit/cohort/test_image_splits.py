@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radgen_lib.cohort.dealing import deal
+from radgen_lib.cohort.published import PUBLISHED_TEST
 from radgen_lib.cohort.splits import DESIGNS, check_splits, image_splits
 from radgen_lib.core.config.cohort import Splits
 from radgen_lib.core.errors import ConfigError, DataError, LeakageError
@@ -22,7 +23,8 @@ def cohort(counts: list[int], sites: list[str], er: list[float]) -> tuple[pd.Dat
     names = [f"TCGA-{site}-A{i:03d}" for i, site in enumerate(sites)]
     patients = pd.DataFrame({"patient": names, "site": sites, "n_images": counts, "er": er})
     owners = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
-    return patients, pd.DataFrame({"image_index": range(len(owners)), "patient": owners})
+    uids = [f"1.2.{i}" for i in range(len(owners))]
+    return patients, pd.DataFrame({"image_index": range(len(owners)), "series_uid": uids, "patient": owners})
 
 
 @st.composite
@@ -125,6 +127,44 @@ def test_published_split_uses_the_test_images_that_exist() -> None:
     assert part["image_index"].tolist() == [16]
     with pytest.raises(DataError, match="none of the images 1, 16, 24, 33"):
         image_splits(patients, series.iloc[[0]], folds=2, repeats=1, seed=0, designs=["published_split"])
+
+
+def with_published(series: pd.DataFrame, places: dict[int, int]) -> pd.DataFrame:
+    """``series`` in which the image of each key is of the published test series of that number."""
+    uids = {image: PUBLISHED_TEST[number].series for image, number in places.items()}
+    return series.assign(series_uid=series["image_index"].map(uids).fillna(series["series_uid"]))
+
+
+def single_test(patients: pd.DataFrame, series: pd.DataFrame, **options: bool) -> list[int]:
+    splits = image_splits(patients, series, folds=7, repeats=1, seed=0, **options)
+    return splits.loc[splits["design"].eq("published_split") & splits["role"].eq("test"), "image_index"].tolist()
+
+
+@pytest.mark.parametrize("stand_in", [True, False])
+@pytest.mark.parametrize(
+    ("places", "tested"),
+    [
+        ({40: 1, 3: 16, 17: 24, 50: 33}, [3, 17, 40, 50]),
+        ({40: 1, 41: 1, 3: 16, 17: 24, 50: 33}, [3, 17, 40, 41, 50]),  # a series may give several volumes
+        ({16: 1, 1: 24}, [1, 16]),  # the other two are not here, and no image takes their place
+    ],
+)
+def test_published_split_follows_the_series_wherever_they_stand(
+    places: dict[int, int], tested: list[int], stand_in: bool
+) -> None:
+    patients, series = like_released()
+    assert single_test(patients, with_published(series, places), stand_in=stand_in) == tested
+
+
+def test_no_other_image_is_tested_in_the_name_of_the_papers(caplog: pytest.LogCaptureFixture) -> None:
+    patients, series = like_released()
+    assert single_test(patients, series) == [1, 16, 24, 33]
+    with caplog.at_level(logging.WARNING, logger="radgen"):
+        splits = image_splits(patients, series, folds=7, repeats=1, seed=0, stand_in=False)
+    assert splits["design"].unique().tolist() == ["published_folds", "grouped", "site", "full"]
+    assert "58 images: no folds of published_split" in caplog.text
+    with pytest.raises(DataError, match="none of the images 1, 16, 24, 33 is there, by its series"):
+        image_splits(patients, series, folds=7, repeats=1, seed=0, stand_in=False, designs=["published_split"])
 
 
 @pytest.mark.parametrize(

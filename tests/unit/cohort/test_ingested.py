@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from radgen_lib.cohort.flow import flow
-from radgen_lib.cohort.ingested import check_fetched, check_share, losses, read_ingested
+from radgen_lib.cohort.ingested import read_ingested
 from radgen_lib.cohort.labels import read_subgroup
-from radgen_lib.cohort.released import read_cohort, write_cohort
+from radgen_lib.cohort.published import PUBLISHED_TEST, STEP
+from radgen_lib.cohort.released import write_cohort
 from radgen_lib.cohort.selection import SELECTION_COLUMNS, Selection
 from radgen_lib.core.config.cohort import Cohort, Imaging, Omics
 from radgen_lib.core.errors import DataError
@@ -29,6 +30,7 @@ def phase(patient: str, number: int, name: str, row: int, **other: object) -> di
     usual = {
         "volume": f"{patient}/{number}/{name}",
         "patient": patient,
+        "series": f"1.2.{number}.{name}",
         "study_number": number,
         "phase": name,
         "view": "sagittal",
@@ -104,7 +106,7 @@ def test_values_are_those_of_the_study(folders: tuple[list[Path], Path], tmp_pat
     assert patients.loc[PATIENTS[1], ["os_days", "os_event"]].isna().all()
     assert patients.loc[PATIENTS[1], "stage"] == ""
     write_cohort(cohort, tmp_path / "written")
-    pd.testing.assert_frame_equal(read_cohort(tmp_path / "written").patients, cohort.patients)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "written" / "patients.parquet"), cohort.patients)
     steps = flow(cohort.selection).set_index("step")
     assert steps.loc["image", "entered"] == 4 and steps.loc["image", "kept_patients"] == 1
 
@@ -128,47 +130,6 @@ def test_no_image_left_is_one_line(folders: tuple[list[Path], Path]) -> None:
         read_ingested(folders[0][1:], folders[1], genes=GENES, cohort=COHORT)
 
 
-def test_too_little_fetched_stops_the_run(tmp_path: Path) -> None:
-    ledger = pd.DataFrame({"status": ["ok", "ok", "missing"], "reason": ["", "", "offline"]})
-    check_fetched(ledger, 0.4, tmp_path)
-    check_fetched(ledger[:0], 0.0, tmp_path)
-    with pytest.raises(DataError, match=r"1 of 3 series \(33%\).*0\.2; most frequent reason: offline"):
-        check_fetched(ledger, 0.2, tmp_path)
-
-
-def test_refused_and_unreadable_series_count_as_lost_phases(tmp_path: Path) -> None:
-    refused = "all 6 images refused: no pixel data"
-    rows = [
-        phase(PATIENTS[0], 1, "pre", 0), phase(PATIENTS[0], 1, "post1", -1, reason=refused),
-        phase(PATIENTS[1], 1, "unreadable", -1, reason="not a DICOM file (6 files)"),
-        phase(PATIENTS[1], 1, "subtraction", -1, reason=f"subtraction: not a contrast phase; {refused}"),
-        phase(PATIENTS[1], 1, "localiser", -1, reason="localiser: not a contrast phase"),
-    ]  # fmt: skip
-    check_share(pd.DataFrame(rows), 0.67, tmp_path)
-    with pytest.raises(DataError, match=r"2 of 3 phases \(67%\) cannot be used"):
-        check_share(pd.DataFrame(rows), 0.66, tmp_path)
-    # Where subtractions are images too, a refused one is a lost image.
-    more = pd.DataFrame([*rows, *(phase(PATIENTS[2], k, "subtraction", k) for k in (1, 2, 3))])
-    check_share(more, 0.43, tmp_path)
-    with pytest.raises(DataError, match=r"3 of 7 phases \(43%\)"):
-        check_share(more, 0.42, tmp_path)
-
-
-def test_losses_are_counted_by_reason(tmp_path: Path) -> None:
-    ledger = pd.DataFrame(
-        {"status": ["ok", "missing", "failed", "missing"], "reason": ["", "offline", "cut", "offline"]}
-    )
-    phases = pd.DataFrame([phase(PATIENTS[0], 1, "pre", 0), phase(PATIENTS[0], 1, "post1", -1)])
-    found = losses(ledger, phases)
-    assert found.to_dict("list") == {
-        "unit": ["series", "series", "phase"],
-        "reason": ["offline", "cut", "2 slices are missing"],
-        "count": [2, 1, 1],
-        "share": [0.5, 0.25, 0.5],
-    }
-    assert losses(ledger[:1], phases[:1]).empty
-
-
 def test_expression_on_another_scale_is_refused(folders: tuple[list[Path], Path]) -> None:
     (folders[1] / "tensor_scales.json").write_text(json.dumps({"expression": "other"}))
     with pytest.raises(DataError, match=r"scale 'other'.*omics\.expression"):
@@ -182,6 +143,31 @@ def test_every_volume_can_be_an_image_and_says_its_phase(folders: tuple[list[Pat
     assert notes[f"{PATIENTS[0]}/1/pre"] == "study 1, pre, mean projection"
     assert notes[f"{PATIENTS[0]}/2/post1"].endswith("scaled by itself: no pre-contrast phase")
     assert len(notes) == 3
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_cohort_of_the_papers_says_which_of_their_test_series_are_here(
+    folders: tuple[list[Path], Path], tmp_path: Path, hidden: bool
+) -> None:
+    """Under pseudonyms the UIDs have gone before the cohort is made, and no series can be claimed."""
+    uids = {1: "S-" + "0" * 16, 33: "S-" + "1" * 16} if hidden else {k: PUBLISHED_TEST[k].series for k in (1, 33)}
+    phases = [
+        phase(PATIENTS[0], 1, "subtraction", 0, series=uids[33]),
+        phase(PATIENTS[1], 1, "localiser", 1, series="1.2.3"),
+        phase(PATIENTS[2], 1, "pre", -1, series=uids[1]),
+    ]
+    shard = write_shard(tmp_path / "papers", phases, np.ones((2, 2, 4, 4)))
+    imaging = Imaging(source="idc", collection="tcga_brca", series="papers", phases="all", pseudonyms=hidden)
+    papers = COHORT.model_copy(update={"imaging": imaging, "max_excluded_share": 0.5})
+    cohort = read_ingested([shard], folders[1], genes=GENES, cohort=papers)
+    assert cohort.series["series_uid"].tolist() == [uids[33], "1.2.3"]
+    rows = cohort.selection[cohort.selection["step"] == STEP].set_index("row")
+    assert rows["id"].tolist() == [test.patient for test in PUBLISHED_TEST.values()]
+    assert rows.index[rows["kept"]].tolist() == ([] if hidden else ["33"])
+    reason = "series bear pseudonyms: nobody can tell which it is" if hidden else "no usable image of the series"
+    assert set(rows.loc[~rows["kept"], "reason"]) == {reason}
+    others = read_ingested(folders[0], folders[1], genes=GENES, cohort=COHORT)
+    assert STEP not in set(others.selection["step"])
 
 
 def test_subgroups_are_joined_by_patient(

@@ -9,6 +9,7 @@ import pytest
 
 from radgen_lib.cohort.endpoints import endpoint_labels
 from radgen_lib.cohort.flow import flow
+from radgen_lib.cohort.published import PUBLISHED_TEST, published_test
 from radgen_lib.cohort.released import ReleasedCohort, read_released
 from radgen_lib.cohort.splits import check_splits, image_splits
 from radgen_lib.core.config.cpdm import GENES
@@ -97,6 +98,13 @@ def test_survival(real: ReleasedCohort, imaged: pd.DataFrame) -> None:
     labels = endpoint_labels(real.patients, "survival_subgroup")
     assert (len(labels), labels.sum()) == (119, 16)
     assert real.patients["os_days"].max() == pytest.approx(8605, abs=1)  # calendar days; the table says 8,481
+
+
+def test_published_test_series_are_those_of_the_released_index(real: ReleasedCohort) -> None:
+    rows = real.series.set_index("image_index").loc[list(PUBLISHED_TEST)]
+    found = zip(rows["patient"], rows["series_uid"], strict=True)
+    assert dict(zip(rows.index, found, strict=True)) == PUBLISHED_TEST
+    assert sorted(PUBLISHED_TEST) == sorted(published_test(real.series, stand_in=False))
 
 
 def test_published_split_crosses_as_the_register_says(real: ReleasedCohort) -> None:

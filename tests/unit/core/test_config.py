@@ -63,6 +63,7 @@ def test_paper_preset_has_the_published_sizes() -> None:
         ({"cpdm": {"protocols": {"rigorous": {"generators": ["gan"], "primary": "gan"}}}}, ["['gan']", "edm"]),
         ({"cpdm": {"protocols": {"rigorous": {"designs": ["published_split"]}}}}, ["both sides"]),
         ({"cpdm": {"protocols": {"rigorous": {"conditions": ["factors17"]}}}}, ["fitted on all patients"]),
+        ({"cpdm": {"protocols": {"rigorous": {"condition_log": "log2"}}}}, ["rigorous.condition_log", "'log2'"]),
         ({"cpdm": {"genes": ["CD6", "CD6"]}}, ["named twice"]),
         ({"cpdm": {"folds_per_job": 0}}, ["folds_per_job", "greater than or equal to 1"]),
         (

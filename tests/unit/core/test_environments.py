@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def test_every_pin_equals_the_constraints(file: Path) -> None:
     for requirement in pip:
         name, _, version = requirement.partition("==")
         assert PINS[name.lower()] == version, f"{file.name}: {requirement}"
+
+
+@pytest.mark.parametrize("file", ["envs/analysis.post-deploy.sh", "radgen_lib/cli/checks.py"])
+def test_what_is_built_apart_has_the_version_of_the_constraints(file: str) -> None:
+    named = re.findall(r"--no-build-isolation pyradiomics==([\w.]+)", (ROOT / file).read_text())
+    assert named == [PINS["pyradiomics"]]
+    (line,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if "--no-build-isolation" in line]
+    assert "-c constraints.txt" in line and line.endswith(" pyradiomics")
 
 
 def test_every_rule_environment_exists() -> None:

@@ -15,6 +15,7 @@ from radgen_lib.core.config.load import load_config, resolve
 from radgen_lib.core.layout import Layout
 from radgen_lib.core.plan import chunks, generator_options, protocol_folds, synthetic_folds
 from radgen_lib.core.stop import stop_on_signal
+from radgen_lib.sources.registry import load_registry
 
 COHORT = "tcga_brca_released"
 
@@ -44,6 +45,17 @@ def test_protocol_switches_reach_the_generator_unless_its_block_sets_them() -> N
     assert generator_options(config, "as_published", "cpdm")["batch_size"] == 2
     assert generator_options(config, "as_published", "cpdm")["start_noise"] == "random_linear"
     assert generator_options(config, "rigorous", "edm")["batch_size"] == 6
+
+
+def test_the_page_of_ingestion_is_told_of_every_file_of_the_registry() -> None:
+    names = {name: source.filename for name, source in load_registry().items()}
+    layout = Layout(load_config(preset="paper"))
+    used = {name: {path.split("/")[1] for path in layout.registry_files(name, names)} for name in layout.config.cohorts}
+    assert used["duke"] == {"duke_clinical", "duke_boxes"} and used["phantom"] == set()
+    assert used["tcga_brca"] == {"brca_tcga_pan_can_atlas_2018", "receptors", "subgroups", "btf_features"}
+    assert used["tcga_brca"] - used["tcga_brca_dynamic"] == {"btf_features"}  # the series of the papers
+    own = resolve({}, {"cohorts": {"tcga_brca": {"clinical": "mine.csv"}}})
+    assert not any("mine" in path for path in Layout(own).registry_files("tcga_brca", names))
 
 
 def test_every_run_has_its_own_folder() -> None:

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from radgen_lib.analyses.factors.endpoints import Arm
-from radgen_lib.analyses.factors.recovery import WHOLE, read_planted, recovery_rows
+from radgen_lib.analyses.factors.recovery import read_planted, recovery_rows
 from radgen_lib.core.errors import DataError
+from radgen_lib.omics.btf.gathering import WHOLE
 
 NAMES = [f"PHAN-AA-{i:04d}" for i in range(40)]
 PLANTED = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), index=NAMES, columns=["a", "b", "c"])

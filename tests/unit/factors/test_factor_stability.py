@@ -49,8 +49,9 @@ def test_planted_components_come_back_from_every_seed(saved: FoldFit):
     assert (table["match"] > 0.95).all() and table.loc[table["seed"] == 0, "match"].to_numpy() == pytest.approx(1.0)
     assert (table.loc[table["seed"] == 1, "match"] < 1).all()
     assert table.equals(stability(planted(), saved, settings(), 0))
-    rows = stability_rows(table).set_index(["metric", "task"])
+    rows = stability_rows(table, 4).set_index(["metric", "task"])
     assert rows.loc[("rank", ""), ["value", "low", "high"]].tolist() == [2, 2, 2]
+    assert rows.loc[("rank", ""), "note"] == ""
     assert rows.loc["returned", "value"].tolist() == [1.0, 1.0]
 
 
@@ -98,7 +99,7 @@ def test_a_fit_that_keeps_nothing_has_a_row():
     noise = StoredTensor(rng.normal(size=(20, 12, 3)).astype(np.float32), *_axes(20, 12), ("other",) * 3)
     table = stability(noise, whole(noise, components=2), settings(components=2), 0)
     assert table["rank"].eq(0).all() and table["component"].eq("").all() and table["match"].isna().all()
-    rows = stability_rows(table)
+    rows = stability_rows(table, 2)
     assert rows.loc[rows["metric"] == "returned", "reason"].tolist() == ["the first fit kept no component"]
 
 
@@ -120,8 +121,10 @@ def test_summary_counts_the_other_seeds_only():
         [(s, ranks[s], name, found[s], 0.2, 33) for s in range(3) for name, found in matches.items()],
         columns=list(STABILITY_COLUMNS),
     )
-    rows = stability_rows(table).set_index(["metric", "task"])
+    rows = stability_rows(table, 4).set_index(["metric", "task"])
     assert rows.loc[("rank", ""), ["value", "low", "high", "n"]].tolist() == [3, 2, 4, 33]
+    told = "1 of 3 seeds: all 4 components of the start were kept, so the rank is the setting and not learned"
+    assert rows.loc[("rank", ""), "note"] == told
     assert rows.loc[("returned", "F01"), "value"] == 1 and rows.loc[("returned", "F02"), "value"] == 0.5
     assert rows.loc[("returned", "F02"), "note"] == "1 of 2 other seeds with |r| > 0.9"
     assert rows.loc[("match", "F02"), ["value", "low", "high"]].tolist() == pytest.approx([0.705, 0.5, 0.91])

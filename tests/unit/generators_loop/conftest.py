@@ -45,11 +45,11 @@ def pairs() -> TrainingData:
 
 @pytest.fixture
 def fit(pairs: TrainingData) -> Callable[..., torch.nn.Module]:
-    """``fit(epochs=.., ..)``: train a fresh tiny network; ``context`` entries, ``loss`` and ``score`` by keyword."""
+    """``fit(epochs=.., ..)``: train a fresh tiny network; ``context`` entries and ``loss`` by keyword."""
 
-    def run(*, loss=denoising, score=None, context=None, data=pairs, network=None, **options) -> torch.nn.Module:
+    def run(*, loss=denoising, context=None, data=pairs, network=None, **options) -> torch.nn.Module:
         chosen = LoopOptions(**{"epochs": 4, "batch_size": 4, "learning_rate": 1e-2, **options})
         network = network or build_seeded(5, TinyNetwork)
-        return train(network, loss, data, chosen, FitContext(**{"seed": 3, **(context or {})}), score=score)
+        return train(network, loss, data, chosen, FitContext(**{"seed": 3, **(context or {})}))
 
     return run

@@ -127,7 +127,7 @@ def tables() -> dict[str, object]:
     }
 
 
-RECIPE = Recipe(f"{__name__}:Counting", {}, "genes15", "cohort_zscore", SIDE)
+RECIPE = Recipe(f"{__name__}:Counting", {}, "genes15", "cohort_zscore", log=True, image_size=SIDE)
 LOOP = replace(RECIPE, class_path=f"{__name__}:LoopOf", options={"epochs": 2, "batch_size": 4})
 
 
@@ -251,7 +251,9 @@ def test_a_damaged_file_is_said_and_its_fold_is_fitted_again(tables, tmp_path, m
     assert kind.fits == []  # and the new one is whole
 
 
-@pytest.mark.parametrize("change", ["pixels", "names", "values", "seed", "threads", "option", "packages", "code"])
+@pytest.mark.parametrize(
+    "change", ["pixels", "names", "values", "seed", "threads", "option", "log", "packages", "code"]
+)
 def test_a_fold_of_other_training_is_never_taken(tables, tmp_path, monkeypatch, change):
     killed_in_fold_two(tables, tmp_path / "state", monkeypatch)
     recipe, context = RECIPE, {}
@@ -265,6 +267,8 @@ def test_a_fold_of_other_training_is_never_taken(tables, tmp_path, monkeypatch, 
         context = {change: 2}
     elif change == "option":
         recipe = replace(RECIPE, options={"strength": 0.5})
+    elif change == "log":
+        recipe = replace(RECIPE, log=False)
     else:
         name = {"packages": "package_versions", "code": "code_digest"}[change]
         monkeypatch.setattr(f"radgen_lib.generators.training.{name}", lambda *_: "other")

@@ -75,16 +75,6 @@ def test_crashes_at_every_step_cost_only_the_steps_since_the_last_checkpoint(fit
     assert_same(whole, fit(**FULL, context={"resume": tmp_path}))
 
 
-def test_best_weights_and_score_survive_a_stop(fit, loss, tmp_path):
-    def score(network: torch.nn.Module) -> float:
-        return -abs(float(network.first.weight.sum()) - 0.3)
-
-    whole = fit(**FULL, score=score)
-    with pytest.raises(StopRequested):
-        fit(**FULL, score=score, loss=Stop(loss, 11), context={"resume": tmp_path})
-    assert_same(whole, fit(**FULL, score=score, context={"resume": tmp_path}))
-
-
 def crashed(fit, loss, folder: Path, call: int = 8) -> list[Path]:
     """Leave two checkpoints, of steps 4 and 6."""
     with pytest.raises(Crash):

@@ -124,21 +124,6 @@ def test_average_matches_torch_averaged_model(fit):
     torch.testing.assert_close(averaged.weight.detach(), reference.module.weight.detach())
 
 
-def test_best_scoring_epoch_is_returned(fit):
-    kept, scores = [], iter([0.1, 0.9, 0.9, math.nan, 0.3])
-
-    def score(network: torch.nn.Module) -> float:
-        assert not network.training
-        kept.append(to_state(network))
-        return next(scores)
-
-    rows = []
-    network = fit(epochs=5, score=score, context={"record": rows.append})
-    for name, value in to_state(network).items():
-        np.testing.assert_array_equal(value, kept[1][name])
-    assert [row["score"] for row in rows[:3]] == [0.1, 0.9, 0.9]
-
-
 def test_gradient_is_clipped(fit):
     def steep(network, images, conditions, generator):
         return 1e6 * network(images).mean()

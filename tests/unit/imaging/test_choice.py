@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from radgen_lib.imaging.choice import NO_CONTRAST_PHASE, keep_all
+from radgen_lib.cohort.selection import NO_CONTRAST_PHASE
+from radgen_lib.imaging.choice import keep_all
 
 
 def test_other_phases_are_kept_unless_something_is_wrong_with_them() -> None:

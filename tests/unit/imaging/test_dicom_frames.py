@@ -70,6 +70,17 @@ def scanned(root: Path, *images: Dataset, series: str = "1.2.3.80") -> Scan:
     return scan(root, ledger(("a", PATIENT, series)))
 
 
+@pytest.mark.parametrize(("where", "said"), [("shared", "L"), ("own", "R"), ("none", "")])
+def test_the_breast_of_a_frame(tmp_path: Path, where: str, said: str) -> None:
+    image = enhanced(single_frames(1))
+    anatomy = Dataset()
+    anatomy.FrameLaterality = said
+    groups = {"shared": list(image.SharedFunctionalGroupsSequence), "own": list(image.PerFrameFunctionalGroupsSequence)}
+    for group in groups.get(where, []):
+        group.FrameAnatomySequence = [anatomy]
+    assert set(scanned(tmp_path, image).instances["laterality"]) == {said}
+
+
 def test_frames_are_rows_with_their_own_groups(tmp_path: Path) -> None:
     found = scanned(tmp_path, enhanced(single_frames(PHASES)))
     rows = found.instances

@@ -173,6 +173,8 @@ def refused(tmp_path: Path, images: list[Dataset], reason: str) -> None:
     ("changes", "reason"),
     [({"skip": (2, 3)}, "missing slices: 2 of 6 lack"), ({"shear": (0.0, 0.6, 0.0)}, "gantry tilt.* 11.3 degrees"),
      ({"skip": (1, 2, 3, 4, 5)}, "one slice only"), ({"tags": {"PhotometricInterpretation": "RGB"}}, "colour"),
+     ({"tags": {"PhotometricInterpretation": "MONOCHROME1"}}, "MONOCHROME1: the grey levels are inverted"),
+     ({"tags": {"PhotometricInterpretation": [*["MONOCHROME2"] * 5, "MONOCHROME1"]}}, "grey levels are inverted"),
      ({"tags": {"PixelSpacing": None}}, "no pixel spacing"), ({"tags": {"ImagePositionPatient": None}}, "no position"),
      ({"orientation": (0.0, 1.0, 0.0, 0.0, 0.7, -0.7)}, "right angles"), ({"tags": {"HighBit": 13}}, "not a layout")],
 )  # fmt: skip

@@ -71,7 +71,7 @@ def test_an_empty_scan_has_the_columns_and_types_of_a_full_one(tmp_path: Path) -
     pd.testing.assert_series_equal(none.instances.dtypes, full.dtypes)
     assert {full.dtypes[name].kind for name in ("instance", "slope", "study_date")} == {"f"}
     assert {full.dtypes[name].kind for name in ("frame", "rows", "pixel_offset")} == {"i"}
-    assert {full.dtypes[name].kind for name in ("signed", "contrast", "has_pixels")} == {"b"}
+    assert {full.dtypes[name].kind for name in ("signed", "contrast")} == {"b"}
 
 
 def test_only_images_that_may_be_copies_are_compared_by_their_pixels(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ FILES = ("volumes.npy", "masks.npy", "contact_sheets.zip", "series.parquet", "ph
 GRID = [4, 6, 5]
 PHASES = [
     "volume", "patient", "study", "study_number", "series", "phase", "decision", "seconds", "seconds_source", "view",
-    "slices", "rows", "cols", "spacing_slice", "spacing_row", "spacing_col", "field_strength", "manufacturer", "site",
-    "index_phase", "row", "scale", "registration", "motion_before_mm", "motion_after_mm", "kept", "reason",
+    "side", "slices", "rows", "cols", "spacing_slice", "spacing_row", "spacing_col", "field_strength", "manufacturer",
+    "site", "index_phase", "row", "scale", "registration", "motion_before_mm", "motion_after_mm", "kept", "reason",
 ]  # fmt: skip
 
 
@@ -450,3 +450,50 @@ def test_a_series_refused_whole_keeps_its_row_and_the_names_of_the_others(tmp_pa
     assert steps["reason"].tolist() == [lost["reason"]]
     hidden = run(ledger, tmp_path, "hidden", pseudonyms=True)["phases"]
     assert hidden["phase"].tolist() == phases["phase"].tolist() and hidden["patient"].str.startswith("P-").all()
+
+
+def two_breasts(posts: int = 1) -> list[Series]:
+    """The left breast, twice as bright, beside the right one; UIDs of the right one come last."""
+    made = study("TCGA-AO-A03M", posts=posts)
+    for one in study("TCGA-AO-A03M", posts=posts):
+        one.values, one.origin, one.uid = 2 * one.values, (60.0, -100.0, 90.0), f"1.1.{one.uid}"
+        made.append(one)
+    return made
+
+
+def test_each_breast_is_scaled_by_its_own_pre_contrast_phase(tmp_path: Path) -> None:
+    tables = run(store(tmp_path, two_breasts()), tmp_path, registration="rigid")
+    phases = tables["phases"].set_index("volume")
+    names = [f"TCGA-AO-A03M/1/{name}" for name in ("pre", "pre-2", "post1", "post1-2")]
+    assert phases.index.tolist() == names and phases["kept"].all()
+    assert phases["side"].tolist() == ["right", "left", "right", "left"]
+    assert phases.loc[names[0], "scale"] == phases.loc[names[2], "scale"]
+    assert phases.loc[names[1], "scale"] == phases.loc[names[3], "scale"]
+    assert phases.loc[names[1], "scale"] == pytest.approx(2 * phases.loc[names[0], "scale"], rel=1e-3)
+    assert phases.loc[phases["index_phase"]].index.tolist() == [names[2]]
+    kept = VolumeStore(tmp_path / "out")
+    np.testing.assert_allclose(kept.volume(0), kept.volume(1), rtol=1e-2, atol=1e-3)
+    assert not phases["registration"].str.contains("no pre-contrast phase").any()
+
+
+def test_a_breast_that_lost_its_pre_contrast_phase_is_not_scaled_by_that_of_the_other(tmp_path: Path) -> None:
+    series = two_breasts()
+    series[0].values = np.zeros_like(series[0].values)
+    phases = run(store(tmp_path, series), tmp_path, registration="rigid")["phases"].set_index("volume")
+    names = [f"TCGA-AO-A03M/1/{name}" for name in ("pre", "pre-2", "post1", "post1-2")]
+    assert phases.loc[names, "kept"].tolist() == [False, True, True, True]
+    assert phases.loc[names[2], "registration"] == "none: no pre-contrast phase"
+    own = to_grid(Volume(series[1].values.astype(np.float32), series[1].spacing, (0, 0, 0), np.eye(3)), GRID)
+    assert phases.loc[names[2], "scale"] == pytest.approx(float(np.percentile(own, 99.5)), rel=1e-4)
+
+
+def test_every_stack_becomes_a_volume_where_all_are_asked_for(tmp_path: Path) -> None:
+    late = Series(pixels(50), uid="1.9.1", orientation=AXIAL, tags={"AcquisitionTime": "093000"})
+    series = study("TCGA-AO-A03M")
+    late.study, late.patient = series[0].study, series[0].patient
+    ledger = store(tmp_path, [*series, late])
+    assert run(ledger, tmp_path)["phases"]["kept"].tolist() == [True, True, True, False]
+    every = run(ledger, tmp_path, phases="all")["phases"]
+    assert every["phase"].tolist() == ["pre", "post1", "post2", "other"] and every["kept"].all()
+    assert set(every["scale"]) == {every["scale"].iloc[0]}, "the scale of the study's pre-contrast phase"
+    assert every.loc[every["index_phase"], "phase"].tolist() == ["post1"]

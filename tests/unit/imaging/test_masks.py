@@ -23,6 +23,7 @@ from radgen_lib.imaging.mask_tables import MASK_COLUMNS, Frame, MaskFile, files_
 from radgen_lib.imaging.masks import Mask, onto, read_les_mask, read_nifti_mask, read_seg
 from radgen_lib.imaging.nifti import affine_of, read_nifti, write_nifti
 from radgen_lib.imaging.volume import Volume
+from radgen_lib.sources.nifti_place import NiftiFault, open_nifti
 from tests.unit.imaging.dicom_images import AXIAL, SAGITTAL, Series, oblique, ramp
 from tests.unit.imaging.test_les import les_bytes
 
@@ -153,8 +154,14 @@ def test_nifti_masks_give_one_mask_per_label(tmp_path: Path) -> None:
     [
         (np.zeros(SHAPE, np.uint8), None, "mask is empty"),
         (np.full(SHAPE, 0.5, np.float32), None, "not whole numbers"),
-        (np.ones(SHAPE, np.uint8), np.diag([1.0, 1.0, 1.0, 1.0]) + 0.3 * np.eye(4, k=1), "skewed"),
+        (
+            np.ones(SHAPE, np.uint8),
+            np.diag([1.0, 1.0, 1.0, 1.0]) + 0.3 * np.eye(4, k=1),
+            "not at right angles",
+        ),
         (np.ones((*SHAPE, 2), np.uint8), None, "4 dimensions"),
+        (np.full(SHAPE, np.nan, np.float32), None, "voxels are not finite"),
+        (np.ones(SHAPE, np.uint8), np.diag([1e7, 1.0, 1.0, 1.0]), "farther away than a kilometre"),
     ],
 )
 def test_unusable_nifti_masks_are_refused(
@@ -166,13 +173,27 @@ def test_unusable_nifti_masks_are_refused(
         read_nifti_mask(tmp_path / "a.nii")
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("codes", "sform_code and qform_code are 0"), ("unit", "units of meter")]
+)
+def test_masks_are_held_to_the_rules_of_images(tmp_path: Path, fault: str, reason: str) -> None:
+    place = None if fault == "codes" else affine_of(geometry())
+    image = nib.Nifti1Image(np.ones(SHAPE[::-1], np.uint8), place)
+    image.header.set_xyzt_units("meter" if fault == "unit" else "mm")
+    image.to_filename(tmp_path / "a.nii")
+    with pytest.raises(MaskFault, match=reason):
+        read_nifti_mask(tmp_path / "a.nii")
+    with pytest.raises(NiftiFault, match=reason):
+        open_nifti(tmp_path / "a.nii")
+
+
 def test_damaged_nifti_files_are_refused(tmp_path: Path) -> None:
     nifti_mask(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 2, SHAPE).astype(np.uint8))
     content = (tmp_path / "a.nii.gz").read_bytes()
     (tmp_path / "half.nii.gz").write_bytes(content[: len(content) // 2])
     (tmp_path / "text.nii").write_text("not NIfTI")
     for name in ("half.nii.gz", "text.nii", "absent.nii"):
-        with pytest.raises(MaskFault, match="NIfTI cannot be read"):
+        with pytest.raises(MaskFault, match=r"NIfTI: the (file|values) (cannot be read|is not there)"):
             read_nifti(tmp_path / name)
 
 

@@ -1,4 +1,4 @@
-"""Canonical orientation, the grid and projections, against SciPy, SimpleITK and patient space itself."""
+"""Canonical orientation and the grid, against SciPy, SimpleITK and patient space itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from radgen_lib.imaging.resample import canonical, projection, to_grid
+from radgen_lib.imaging.resample import canonical, to_grid
 from radgen_lib.imaging.volume import Volume
 
 SPACING = (3.0, 0.9, 0.7)
@@ -171,18 +171,3 @@ def test_a_ramp_stays_a_ramp_from_corner_to_corner() -> None:
 def test_impossible_grids_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="slices, rows and columns"):
         to_grid(volume(noise((3, 4, 5))), shape)
-
-
-def test_projections_of_half_precision_are_computed_in_single() -> None:
-    values = (noise((200, 5, 6)) * 10).astype(np.float16)
-    expected = values.astype(np.float64).mean(axis=0)
-    made = projection(values, "mean")
-    assert made.dtype == np.float32
-    np.testing.assert_allclose(made, expected, rtol=1e-5)
-    np.testing.assert_array_equal(projection(values, "max"), values.max(axis=0))
-
-
-@pytest.mark.parametrize(("shape", "how"), [((4, 5), "mean"), ((0, 4, 5), "max"), ((2, 4, 5), "median")])
-def test_impossible_projections_are_refused(shape: tuple[int, ...], how: str) -> None:
-    with pytest.raises(ValueError, match=r"need \[D, H, W\]|allowed are"):
-        projection(np.zeros(shape, dtype=np.float32), how)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.metrics.frechet import frechet_distance, frechet_infinity, pixelrow_frechet, real_floor
+from radgen_lib.metrics.frechet import frechet_distance, pixelrow_frechet, real_floor
 
 
 def features(seed: int, n: int, d: int) -> np.ndarray:
@@ -117,26 +117,3 @@ def test_floor_reports_what_it_could_not_compute() -> None:
 
     some = real_floor(x, patients, only_with_first, halvings=10, rng=make_rng(0, "floor"))
     assert some.value == 1 and "without a value left out" in some.method
-
-
-def test_extrapolation_removes_most_of_the_bias_of_small_samples() -> None:
-    """Equal distributions: the plain distance leans upward at n = 60, the intercept is near 0."""
-    plain, extrapolated = [], []
-    for seed in range(6):
-        rng = make_rng(seed, "bias")
-        a, b, who = rng.normal(size=(60, 8)), rng.normal(size=(60, 8)), np.arange(60)
-        plain.append(frechet_distance(a, b).value)
-        extrapolated.append(frechet_infinity(a, b, who, who, rng=rng).value)
-    assert np.mean(plain) > 0.4
-    assert abs(np.mean(extrapolated)) < 0.3 * np.mean(plain)
-
-
-def test_extrapolation_needs_enough_subset_sizes() -> None:
-    a, b, who = features(11, 12, 8), features(12, 12, 8), np.arange(12)
-    refused = frechet_infinity(a, b, who, who, rng=make_rng(0, "infinity"))
-    assert np.isnan(refused.value) and refused.singular
-    assert refused.reason == "4 usable subset sizes, the extrapolation needs 5"  # 9, 10, 11 and 12 rows of 8 features
-    allowed = frechet_infinity(a, b, who, who, rng=make_rng(0, "infinity"), allow_singular=True)
-    assert np.isfinite(allowed.value) and allowed.singular and (allowed.n, allowed.d) == (12, 8)
-    again = frechet_infinity(a, b, who, who, rng=make_rng(0, "infinity"), allow_singular=True)
-    assert again == allowed

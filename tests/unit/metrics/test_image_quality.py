@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.metrics.image_quality import mae, mse, psnr, ssim
+from radgen_lib.metrics.image_quality import mse, ssim
 
-ALL = [mse, mae, psnr, ssim]
+ALL = [mse, ssim]
 
 
 def pair(seed: int, n: int = 3, size: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -24,8 +24,6 @@ def test_errors_by_hand() -> None:
     a = np.zeros((2, 2, 2))
     b = np.array([[[0.1, 0.1], [0.1, 0.1]], [[0.4, 0.0], [0.0, 0.0]]])
     np.testing.assert_allclose(mse(a, b), [0.01, 0.04])
-    np.testing.assert_allclose(mae(a, b), [0.1, 0.1])
-    np.testing.assert_allclose(psnr(a, b), [20.0, 10 * np.log10(1 / 0.04)])
 
 
 @settings(max_examples=60, deadline=None)
@@ -34,10 +32,7 @@ def test_squared_error_is_at_least_the_square_of_the_absolute_error(seed: int, s
     """On random 8-bit images, as every published table must satisfy."""
     rng = make_rng(seed, "bytes")
     a, b = rng.integers(256, size=(2, 4, size, size)).astype(np.uint8) / 255.0
-    squared, absolute = mse(a, b), mae(a, b)
-    assert (squared >= absolute**2 - 1e-15).all()
-    with np.errstate(divide="ignore"):
-        np.testing.assert_allclose(psnr(a, b), 10 * np.log10(1 / squared))
+    assert (mse(a, b) >= np.abs(a - b).mean(axis=(1, 2)) ** 2 - 1e-15).all()
 
 
 def test_wrapped_bytes_are_refused_because_they_break_the_identity() -> None:
@@ -63,7 +58,7 @@ def test_each_pair_stands_alone_and_order_does_not_matter(metric: Callable) -> N
 
 def test_equal_images() -> None:
     a, _ = pair(1)
-    assert (mse(a, a) == 0).all() and (mae(a, a) == 0).all() and (psnr(a, a) == np.inf).all()
+    assert (mse(a, a) == 0).all()
     np.testing.assert_allclose(ssim(a, a), 1.0, atol=1e-12)
 
 

@@ -12,7 +12,6 @@ from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.classification import auroc
 from radgen_lib.metrics.intervals import (
     Interval,
-    bootstrap_auroc,
     patient_bootstrap,
     patient_counts,
     percentile_interval,
@@ -135,20 +134,6 @@ def test_bca_without_leave_one_out_values_falls_back_on_the_bias_correction() ->
     assert found == same and np.isfinite(found.low)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.integers(6, 25), st.integers(2, 6))
-def test_fast_auroc_draws_the_numbers_of_the_plain_bootstrap(seed: int, n: int, levels: int) -> None:
-    rng = make_rng(seed, "data")
-    y = rng.integers(2, size=n)
-    y[:2] = 0, 1
-    score = rng.integers(levels, size=n).astype(float)
-    patients = np.concatenate([np.arange(5), rng.integers(5, size=n - 5)])
-    fast = bootstrap_auroc(y, score, patients, draws=25, rng=make_rng(seed, "draws"))
-    plain = patient_bootstrap(lambda r: auroc(y[r], score[r]), patients, draws=25, rng=make_rng(seed, "draws"))
-    assert fast.method == plain.method and fast.n == plain.n
-    np.testing.assert_allclose(fast[:3], plain[:3], atol=1e-12)
-
-
 def test_weighted_auroc_equals_repeated_rows() -> None:
     rng = make_rng(6, "data")
     y, score = np.array([0, 1, 0, 1, 1, 0]), np.array([0.1, 0.4, 0.4, 0.3, 0.9, 0.2])
@@ -158,12 +143,10 @@ def test_weighted_auroc_equals_repeated_rows() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_fast_auroc_refuses_what_auroc_refuses() -> None:
-    rng = make_rng(0, "x")
+def test_weighted_auroc_refuses_what_auroc_refuses() -> None:
+    weights = np.ones((2, 5))
     for y, score in (([0, 1, 2, 1, 0], [1, 2, 3, 4, 5]), ([0, 1, 0, 1, 0], [1, 2, np.nan, 4, 5])):
         with pytest.raises(ValueError, match="labels must be 0 or 1 and scores finite"):
-            bootstrap_auroc(np.array(y), np.array(score), np.arange(5), draws=5, rng=rng)
-    one_class = bootstrap_auroc(np.ones(6), np.arange(6), np.arange(6), draws=5, rng=rng)
-    assert np.isnan(one_class.value) and one_class.method == "none: the statistic has no value"
-    none = bootstrap_auroc(np.array([]), np.array([]), np.array([]), draws=5, rng=rng)
-    assert np.isnan(none.value) and none.n == 0
+            weighted_auroc(np.array(y), np.array(score), weights)
+    assert np.isnan(weighted_auroc(np.ones(5), np.arange(5), weights)).all()
+    assert np.isnan(weighted_auroc(np.array([]), np.array([]), np.empty((2, 0)))).all()

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.preprocessing import StandardScaler, minmax_scale
 
 from radgen_lib.core.errors import DataError
-from radgen_lib.omics.conditions import ConditionScaler, condition_values, read_condition
+from radgen_lib.omics.conditions import ConditionScaler, condition_values
 
 VALUES = arrays(np.float64, st.tuples(st.integers(3, 8), st.integers(2, 5)), elements=st.floats(0, 1e4))
 
@@ -115,10 +115,3 @@ def test_condition_values_names_the_fault(names: list[str], patients: list[str] 
     table = pd.DataFrame({"CD6": [1.0, 2.0], "LTB": ["3", "high"], "TNNI2": [np.nan, 1.0]}, index=["p", "q"])
     with pytest.raises(DataError, match=message):
         condition_values(table, names, patients, source="mine.csv")
-
-
-def test_read_condition(tmp_path: Path) -> None:
-    pd.DataFrame({"patient": ["TCGA-A1-0001"], "F01": [1.0]}).to_parquet(tmp_path / "factors17.parquet")
-    assert read_condition(tmp_path, "factors17").loc["TCGA-A1-0001", "F01"] == 1.0
-    with pytest.raises(DataError, match=r"genes15\.parquet: is not there"):
-        read_condition(tmp_path, "genes15")

@@ -69,9 +69,10 @@ def test_rules_in_order(values: list[list[float]], kind: str, words: str) -> Non
 def written(folder: Path, values: np.ndarray, expression: str) -> tuple[dict[str, str], np.ndarray]:
     folder.mkdir()
     names = [f"GENE{place}" for place in range(values.shape[1])]
-    for omic, table in (("expression", values), ("copy_number", values / 10 - 1), ("methylation", values / 50)):
+    for omic, table in (("expression", values), ("copy_number", values / 10 - 1), ("methylation", np.abs(values) / 50)):
         pd.DataFrame(table.T, names, PEOPLE).rename_axis("gene").to_csv(folder / f"{omic}.csv")
-    write_omics(read_any_study(folder, drivers=(), expression=expression), folder / "out")  # type: ignore[arg-type]
+    choices = Choices(expression=expression)  # type: ignore[arg-type]
+    write_omics(read_any_study(folder, drivers=(), choices=choices), folder / "out")
     tensor = np.load(folder / "out/tensor.npy", allow_pickle=False)
     return json.loads((folder / "out" / SCALES).read_text()), tensor[:, :, 0]
 
@@ -79,7 +80,7 @@ def written(folder: Path, values: np.ndarray, expression: str) -> tuple[dict[str
 def test_scales_are_written_beside_the_tensor(tmp_path: Path) -> None:
     values = panel(20)
     order = np.argsort([f"GENE{place}" for place in range(20)])
-    both = {"copy_number": "log2 ratio", "methylation": "beta"}
+    both = {"copy_number": "log2 ratio", "methylation": "m_value"}
     scales, tensor = written(tmp_path / "a", values, "auto")
     assert scales == {"expression": "log2(x+1)", **both}
     np.testing.assert_allclose(tensor, np.log2(values + 1)[:, order], rtol=1e-5)

@@ -222,6 +222,43 @@ def test_a_clinical_table_elsewhere_goes_first(tables: Path, tmp_path: Path) -> 
     assert alone.loc[hidden("H0001"), "age"] == 33 and alone.loc[hidden("H0003"), "age"] == 34
 
 
+def numbered(folder: Path) -> Path:
+    """A portal's folder whose samples are named after nothing; H0001 has a normal one, whose row stands first."""
+    portal(folder)
+    rows = [
+        ("H0001", "S9", "Normal", "Negative"),
+        *((name, f"S{i}", "Primary", "Positive") for i, name in enumerate(PEOPLE)),
+    ]
+    (folder / "samples.txt").write_text(
+        "PATIENT_ID\tSAMPLE_ID\tSAMPLE_TYPE\tER_STATUS\n" + "".join("\t".join(row) + "\n" for row in rows)
+    )
+    for name in ("maf.txt", "case_lists/cases_sequenced.txt"):
+        (folder / name).write_text(re.sub(r"H000(\d)-T", lambda of: f"S{int(of[1]) - 1}", (folder / name).read_text()))
+    samples = ("S0", "S1", "S9", "S3")
+    (folder / "expr.txt").write_text(matrix(samples, index="Hugo_Symbol").to_csv(sep="\t"))
+    return folder
+
+
+@pytest.mark.parametrize("own", ["Patient,T stage\nH0001,T2\nH0003,T1\n",
+                                 "Patient,Sample,T stage\nH0001,block 7,T2\nH0003,S0,T1\n"])  # fmt: skip
+def test_a_clinical_table_elsewhere_leaves_the_samples_to_the_study(tmp_path: Path, own: str) -> None:
+    """The study's sample file still says whose sample is whose, and its values are the third table."""
+    source, other = numbered(tmp_path / "study"), tmp_path / "people.csv"
+    other.write_text(own)
+    alone, study = study_of(source), study_of(source, clinical=other)
+    assert study.matrices[0].patients == tuple(hidden(PEOPLE[i]) for i in (0, 1, 3))
+    np.testing.assert_array_equal(study.matrices[0].values, alone.matrices[0].values)
+    np.testing.assert_array_equal(study.matrices[0].values, VALUES.T[[0, 1, 3]].astype("f4"))
+    clinical = study.clinical.set_index("patient").loc[[hidden(name) for name in PEOPLE]]
+    assert clinical["T"].tolist() == ["T2", "", "T1", ""] and clinical["er"].tolist() == [1, 1, 1, 1]
+    assert clinical.loc[hidden("H0001"), "age"] == 50  # of the study's table of patients
+    assert len(study.clinical) == len(alone.clinical) == 4
+    (joined,) = study.decisions.loc[study.decisions["decision"] == "gaps filled from the next", "count"]
+    assert joined == 3
+    clashes = study.decisions.query("decision == 'not by this table'")
+    assert clashes["count"].tolist() == ([1] if "S0" in own else [])  # S0 is of H0001, not of H0003
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [

@@ -30,7 +30,7 @@ def study(**columns: list[object]) -> Study:
     clinical = pd.DataFrame({**usual, "patient": list(PEOPLE), **columns})
     nothing = pd.DataFrame()
     clinical["sample_expression"] = "x"
-    return Study((), clinical, nothing, nothing, Decisions().frame(), nothing, nothing, Choices())
+    return Study((), clinical, nothing, nothing, Decisions().frame(), nothing, nothing, Choices(), Decisions().losses())
 
 
 def rest(folder: Path, *rows: tuple[str, str, str, str]) -> Path:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from radgen_lib.cohort.selection import Selection
 from radgen_lib.core.errors import DataError
+from radgen_lib.core.units import DAYS_PER_MONTH
 from radgen_lib.omics.study import clinical_terms as terms
 from radgen_lib.omics.study.clinical import CLINICAL_COLUMNS, clinical_values, fill_gaps, read_clinical_table
 from radgen_lib.omics.study.clinical_files import read_text_table
-from radgen_lib.omics.study.decisions import DAYS_PER_MONTH, Decisions
+from radgen_lib.omics.study.decisions import Decisions
 from radgen_lib.omics.study.mutations import driver_table, read_mutations
 from radgen_lib.omics.study.samples import SampleIndex
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from radgen_lib.omics.study.profiles import log_expression
 from radgen_lib.omics.study.samples import SampleIndex, choose_samples, looks_like_patient, normal_patient
 
 FILE = Path("data.txt")
+BETA = Choices(methylation="beta", probes="all")
 PROFILE = Profile("expression", "CONTINUOUS", "rna_seq_v2_mrna", FILE, "meta.txt")
 
 
@@ -147,7 +149,7 @@ class TestProbes:
         values = rng.random((7, 50)).astype(np.float32)
         values[rng.random(values.shape) < 0.05] = np.nan
         genes = [[f"G{i % 9}"] if i % 5 else [f"G{i % 9}", "SHARED"] for i in range(50)]
-        means = ProbeMean(7, Choices())
+        means = ProbeMean(7, BETA)
         for start in range(0, 50, step):
             means.add(genes[start : start + step], [""] * step, values[:, start : start + step])
         names, expected = self.brute(genes, values)
@@ -156,17 +158,42 @@ class TestProbes:
         assert sum(means.probes) == sum(map(len, genes))
 
     def test_patient_without_probe_is_missing(self):
-        means = ProbeMean(2, Choices())
+        means = ProbeMean(2, BETA)
         means.add([["A"], ["A"]], ["", ""], np.array([[np.nan, np.nan], [0.25, np.nan]], np.float32))
         np.testing.assert_array_equal(means.means(), np.array([[np.nan], [0.25]], np.float32))
 
     def test_promoter_only(self):
-        means = ProbeMean(1, Choices(probes="promoter"))
+        means = ProbeMean(1, Choices(probes="promoter", methylation="beta"))
         means.add([["A"], ["A"], ["B"]], ["TSS1500", "Body", "Body"], np.array([[0.2, 0.8, 0.5]], np.float32))
         assert means.genes == ["A"]
         np.testing.assert_allclose(means.means(), [[0.2]], rtol=1e-6)
         assert is_promoter("5'UTR;1stExon")
         assert not is_promoter("3'UTR")
+
+    @pytest.mark.filterwarnings("ignore:Mean of empty slice")
+    @pytest.mark.parametrize("step", [1, 2, 50])
+    def test_promoter_first_whatever_the_blocks_and_their_order(self, step):
+        """A gene with a promoter probe anywhere in the file has the mean of such, another that of all its probes."""
+        rng = np.random.default_rng(2)
+        values = rng.random((5, 50)).astype(np.float32)
+        values[rng.random(values.shape) < 0.1] = np.nan
+        genes = [[f"G{i % 7}"] if i % 5 else [f"G{i % 7}", "SHARED"] for i in range(50)]
+        words = ["TSS200" if i % 3 == 0 and i % 7 < 4 and i > 20 else "Body" for i in range(50)]
+        near = {name for row, word in zip(genes, words, strict=True) if word == "TSS200" for name in row}
+        assert 0 < len(near) < 8
+        means = ProbeMean(5, Choices(methylation="beta"))
+        for start in range(0, 50, step):
+            part = slice(start, start + step)
+            means.add(genes[part], words[part], values[:, part])
+        wanted = [
+            [name for name in row if word == "TSS200" or name not in near]
+            for row, word in zip(genes, words, strict=True)
+        ]
+        names, expected = self.brute(wanted, values)
+        found = pd.DataFrame(means.means(), columns=means.genes)
+        assert means.promoter == near and set(means.genes) == set(names)
+        np.testing.assert_allclose(found[names], expected, rtol=1e-6)
+        assert sum(means.probes) == sum(map(len, wanted))
 
     def test_m_values_per_probe(self):
         means = ProbeMean(1, Choices(methylation="m_value"))

@@ -5,14 +5,29 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from radgen_lib.cohort.selection import SELECTION_COLUMNS
-from radgen_lib.reporting.data_page import SHEETS, DataFacts, gather_data, phase_table, render_data_page, table_of
+from radgen_lib.core.digest import file_sha256
+from radgen_lib.reporting.data_page import (
+    DataFacts,
+    gather_data,
+    identifying_table,
+    phase_table,
+    render_data_page,
+    write_data_page,
+)
+from radgen_lib.reporting.data_sheets import SHOWN
+from radgen_lib.reporting.data_sources import source_rows
+from radgen_lib.reporting.data_table import LINES, table_of
+from radgen_lib.sources.checksums import record_sum
+from radgen_lib.sources.registry import Source
 
 JPEG = b"\xff\xd8\xff\xe0 not really"
 
@@ -65,7 +80,7 @@ def write_shard(folder: Path, n: int) -> dict[str, list[str]]:
     pd.DataFrame([row], columns=list(SELECTION_COLUMNS)).to_parquet(folder / "selection.parquet")
     with zipfile.ZipFile(folder / "sheets.zip", "w") as archive:
         for i in range(n):
-            archive.writestr(f"PHAN-S1-{i:04d}_1_{'pre' if i % 2 else 'post1'}.jpg", JPEG)
+            archive.writestr(f"PHAN-S1-{i // 2:04d}_1_{'post1' if i % 2 else 'pre'}.jpg", JPEG)
     names = {"ledgers": "ledger", "series": "series", "phases": "phases", "masks": "masks", "selection": "selection"}
     files = {key: [str(folder / f"{name}.parquet")] for key, name in names.items()}
     return {**files, "sheets": [str(folder / "sheets.zip")]}
@@ -85,7 +100,16 @@ def facts(tmp_path: Path) -> DataFacts:
     )
     pd.DataFrame(columns=list(SELECTION_COLUMNS)).to_parquet(omics / "selection.parquet")
     files = write_shard(tmp_path / "shard", 60)
-    return gather_data("phantom", "mini", {"phantom": {"patients": 4}}, files, omics)
+    return gather(files, omics, cohort="phantom", settings={"phantom": {"patients": 4}})
+
+
+def gather(
+    files: Mapping[str, Sequence[str]], omics: Path | None, *, cohort: str = "duke", settings: Any = None,
+    registry: Mapping[str, Source] | None = None,
+) -> DataFacts:  # fmt: skip
+    """The facts of a page two folders beside the shard, as in the results."""
+    page = Path(files["sheets"][0]).parents[1] / "report/data.html"
+    return gather_data(cohort, "mini", settings or {}, files, omics, page=page, registry=registry or {})
 
 
 def test_page_shows_what_was_decided_and_why(facts: DataFacts) -> None:
@@ -93,7 +117,8 @@ def test_page_shows_what_was_decided_and_why(facts: DataFacts) -> None:
     for words in ("Digital patients", "3 slices are missing", "1.50 to 0.20", "PatientBirthDate", "matrix twice"):
         assert words in page
     assert "contrast agent &lt;given&gt;" in page
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', page), "self-contained"
+    links = set(re.findall(r'(?:src|href)="(?!data:|#)([^"]*)', page))
+    assert links == {"../shard/sheets.zip"}, "self-contained but for the archives"
     assert page == render_data_page(facts)
     assert "<strong>0</strong>kept without the registration asked for" in page
     # What is flagged comes first, and so does what is not used.
@@ -116,14 +141,106 @@ def test_registration_that_is_not_as_asked_for_comes_before_the_rest() -> None:
     assert named["Slices x rows x columns"][0] == named["Spacing, mm"][0] == "" and "nan" not in str(shown.rows)
 
 
-def test_sheets_are_few_and_show_the_first_post_contrast_phase(facts: DataFacts) -> None:
-    assert len(facts.sheets) == SHEETS and all(name.endswith("post1") for name in facts.sheets)
-    assert "35 more are in the files" in render_data_page(facts)
+def test_sheets_are_few_and_refused_stacks_come_before_index_phases(facts: DataFacts) -> None:
+    assert [sheet.volume for sheet in facts.sheets.refused] == ["PHAN-S1-0001/1/pre"]
+    assert len(facts.sheets.used) == SHOWN and all(sheet.volume.endswith("post1") for sheet in facts.sheets.used)
+    page = render_data_page(facts)
+    assert page.index("Contact sheet of PHAN-S1-0001/1/pre, not used: 3 slices") < page.index("PHAN-S1-0000/1/post1")
+    assert f"{59 - SHOWN} more are in the archives" in page
+
+
+def test_every_sheet_of_every_study_is_named_with_its_archive(facts: DataFacts, tmp_path: Path) -> None:
+    page = tmp_path / "report/data.html"
+    write_data_page(page, facts)
+    shown = page.read_text()
+    with zipfile.ZipFile(tmp_path / "shard/sheets.zip") as archive:
+        assert all(name in shown for name in archive.namelist())
+    for link in re.findall(r'href="(?!#)([^"]*)', shown):
+        assert zipfile.is_zipfile(page.parent / link)
+    first, second = facts.sheets.studies[:2]
+    assert (first.study, first.archive) == ("PHAN-S1-0001/1", "shard")
+    assert (first.refused, first.kept) == (("PHAN-S1-0001_1_pre.jpg",), ("PHAN-S1-0001_1_post1.jpg",))
+    assert second.refused == () and len(second.kept) == 2 and len(facts.sheets.studies) == 30
+
+
+def test_contrast_phases_are_looked_at_before_stacks_that_are_plainly_none(tmp_path: Path) -> None:
+    files = write_shard(tmp_path / "shard", 8)
+    table = phases(8).assign(kept=False, index_phase=False)
+    table["phase"] = ["other", "other", "post1", "other", "pre", "other", "other", "post2"]
+    table["reason"] = ["other: not a contrast phase", "mixed orientations", *["3 slices are missing"] * 6]
+    table.to_parquet(files["phases"][0])
+    found = gather(files, None).sheets
+    names = [table.loc[place, "volume"] for place in (2, 4, 7, 3, 1, 5, 6, 0)]
+    ranks = [table.set_index("volume").loc[sheet.volume, "phase"] for sheet in found.refused]
+    assert ranks[:3] == ["post1", "pre", "post2"] and set(ranks[3:]) == {"other"} and not found.used
+    assert found.refused[-1].volume == table.loc[0, "volume"] and {one.volume for one in found.refused} == set(names)
+
+
+def test_every_phase_that_is_not_used_is_shown_however_many() -> None:
+    table = phases(3 * LINES).assign(kept=lambda rows: [place % 3 == 0 for place in range(len(rows))])
+    table["reason"] = np.where(table["kept"], "", "3 slices are missing")
+    shown = phase_table(table)
+    assert [row[-1] for row in shown.rows] == ["3 slices are missing"] * (2 * LINES) and shown.more == LINES
+
+
+def test_identifying_attributes_are_counted_by_series_and_patient() -> None:
+    series = pd.DataFrame(
+        {"patient": ["a", "a", "b"], "series": ["1", "2", "3"],
+         "identifying": ["PatientName,StudyID", "StudyID", ""]}
+    )  # fmt: skip
+    assert identifying_table(series).rows == [("PatientName", "1", "1"), ("StudyID", "2", "1")]
 
 
 def test_real_patients_without_omics(tmp_path: Path) -> None:
-    page = render_data_page(gather_data("duke", "paper", {}, write_shard(tmp_path / "s", 4), None))
+    page = render_data_page(gather(write_shard(tmp_path / "s", 4), None))
     assert "Digital patients" not in page and "Quality of the molecular tables" not in page
+
+
+def source(name: str, **changes: Any) -> Source:
+    entry = {"url": f"https://example.org/{name}", "filename": f"{name}.tar", "bytes": None, "sha256": "unknown"}
+    return Source.model_validate({"name": name, "what": "w", "licence": "l", "citation": "c", **entry, **changes})
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> tuple[dict[str, Source], list[Path]]:
+    """A file whose sum the registry knows, one whose sum was recorded, one that was changed since, one of no sum."""
+    paths = [tmp_path / f"data/{name}/{name}.tar" for name in ("known", "recorded", "changed", "unknown")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.write_text(f"content of {path.stem}")
+    for path in paths[1:3]:
+        record_sum(path, file_sha256(path))
+    paths[2].write_text("another content")
+    registry = {path.stem: source(path.stem) for path in paths}
+    return {**registry, "known": source("known", sha256=file_sha256(paths[0]))}, paths
+
+
+def test_files_of_the_registry_stand_with_their_sums(used: tuple[dict[str, Source], list[Path]]) -> None:
+    registry, paths = used
+    rows = source_rows(registry, paths).set_index("name")
+    assert [rows.loc[path.stem, "SHA-256"] for path in paths] == [file_sha256(path) for path in paths]
+    assert rows["bytes"].tolist() == [path.stat().st_size for path in paths]
+    found = rows["sum known from"]
+    assert found[["known", "recorded", "unknown"]].tolist() == ["registry", "recorded at first use", "nowhere"]
+    assert found["changed"].startswith("NOT THAT FILE: SHA-256 is") and rows.loc["known", "address"].endswith("/known")
+
+
+def test_the_page_lists_files_and_answers_of_the_portal(
+    tmp_path: Path, used: tuple[dict[str, Source], list[Path]]
+) -> None:
+    registry, paths = used
+    rest = tmp_path / "data/duke/rest.tsv"
+    rest.parent.mkdir()
+    rest.write_text("PATIENT_ID")
+    card = {"service": "https://portal.example/api", "asked_on": "2026-01-02"}
+    rest.with_name("rest.card.json").write_text(json.dumps(card))
+    files = {**write_shard(tmp_path / "s", 4), "sources": list(map(str, paths)), "rest": [str(rest)]}
+    page = render_data_page(gather(files, None, registry=registry))
+    words = ("recorded at first use", "https://example.org/known", "https://portal.example/api", "on 2026-01-02")
+    for word in (*words, *map(file_sha256, [*paths, rest])):
+        assert word in page
+    rest.with_name("rest.card.json").unlink()
+    assert "its card is not there" in render_data_page(gather(files, None, registry=registry))
 
 
 def test_long_tables_say_what_is_left_out() -> None:

@@ -24,12 +24,13 @@ from radgen_lib.core.factor_layout import FACTOR_FIGURES, FACTOR_TABLES
 from radgen_lib.core.rows import RESULT_COLUMNS, result_frame, result_row
 from radgen_lib.omics.btf.cohort_tensor import SELECTION_COLUMNS, StoredTensor
 from radgen_lib.omics.btf.folds import FITS_COLUMNS, FoldFit, fit_facts, fit_fold, published_tables, traces
+from radgen_lib.omics.btf.gathering import component_names
 from radgen_lib.omics.btf.published import fit_published
 from radgen_lib.omics.study.decisions import DECISION_COLUMNS
 from radgen_lib.reporting import factor_names as names
 from radgen_lib.reporting.factor_cells import result_cell
 from radgen_lib.reporting.factor_charts import SHOWN, common_scale, comparison_figure
-from radgen_lib.reporting.factor_figures import component_names, shown_genes
+from radgen_lib.reporting.factor_figures import shown_genes
 from radgen_lib.reporting.factor_tables import NEEDED, SOURCES
 from radgen_lib.reporting.factor_words import percent, span
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
 from radgen_lib.reporting import factor_words as words
 from radgen_lib.reporting.factor_charts import associations_figure, common_scale, comparison_figure, counts
 from radgen_lib.reporting.factor_compared import comparison_grids, coverage_grid, gap_grid
+from radgen_lib.reporting.factor_convergence import OPEN_FACTORS, OPEN_FIT, UNKNOWN
 from radgen_lib.reporting.factor_figures import (
     calibration_figure,
     loadings_figure,
@@ -270,6 +272,16 @@ def test_fit_rows_hold_every_number_or_why_there_is_none(results: FactorResults)
     assert missing["reason"] == "a variational fit has no chains to compare" and missing["n"] == 32
     whole = rows.set_index(["protocol", "task", "metric"])["value"]
     assert whole["rigorous", "copy_number", "explained"] == 0.87 and whole["as_published", "", "rank"] == 17
+    ranks = rows[rows["metric"] == "rank"].set_index("protocol")["note"]
+    assert "rank is the setting" not in ranks["rigorous"]
+    assert ranks["as_published"].endswith(
+        "all 17 components of the start were kept, so the rank is the setting and not learned"
+    )
+    few = results.published.assign(value=[5.0, 40.0, 0.8])
+    limit = fit_rows(fits, few, SETTINGS.model_copy(update={"components": int(whole["rigorous", "", "rank"])}))
+    ranks = limit[limit["metric"] == "rank"].set_index("protocol")["note"]
+    assert "the rank is the setting and not learned" in ranks["rigorous"]
+    assert ranks["as_published"].endswith("tensorBF switched off 12 of 17; the papers' number is fixed")
     one = fit_rows(fits, results.published, SETTINGS.model_copy(update={"chains": 1}))
     assert "one chain: nothing to compare" in set(one["reason"])
 
@@ -296,6 +308,18 @@ def test_coverage_goes_into_the_comparison(results: FactorResults) -> None:
     assert set(fits["tensorbf"]) == {"factors/as_published/fits.parquet"}
     assert set(fits["btf_gibbs"]) == {"factors/rigorous/fits.parquet"}
     assert "nothing was hidden" in str(coverage_grid(broken).rows)
+
+
+def test_the_level_that_is_farthest_off_is_told_for_each_omic(results: FactorResults) -> None:
+    table = covered()
+    wide = (table["omic"] == "copy_number") & (table["level"] == 0.5)
+    table.loc[wide, ["covered", "low", "high"]] = [0.901, 0.88, 0.92]
+    narrow = (table["omic"] == "expression") & (table["level"] == 0.95)
+    table.loc[narrow, ["covered", "low", "high"]] = [0.8, 0.78, 0.82]
+    said = " ".join(sentence.text for sentence in comparison_words(replace(results, coverage=table)))
+    assert "copy number, 90.1 % at 50 % (too wide)" in said
+    assert "expression, 80.0 % at 95 % (too narrow)" in said
+    assert "methylation, 49.0 % at 50 % (within chance)" in said
 
 
 def test_tables_come_back_from_csv(results: FactorResults, tmp_path: Path) -> None:
@@ -446,11 +470,40 @@ def test_a_fit_that_did_not_converge_is_announced_first(results: FactorResults) 
     said = pd.DataFrame([("full", "", "converged", 0.0), ("full", "", "unjudged", 2.0)], columns=results.fits.columns)
     fits = fits_table({"full": {"r_hat": np.nan, "ess": np.nan}})
     unjudged = replace(results, fits=pd.concat([fits, said]))
-    assert "The fit on all patients did not converge: posterior" in page_of(unjudged)
+    assert "The fit on all patients did not converge. " in page_of(unjudged)
     text = words.fit_words(unjudged)[-1].text
     assert (
         text.startswith("0 of 1 fits pass") and "In 1 some quantity could not be judged" in text and "nan" not in text
     )
+
+
+@pytest.mark.parametrize(
+    ("failed", "named", "meaning"),
+    [
+        (["log_likelihood", "tau_1", "signal_worst"], "log-likelihood, noise of copy number and the worst of the "
+         "reconstructed entries.", OPEN_FIT),
+        (["signal_q95", "signal_worst", "share_0"], "reconstructed entries and variance explained by 1 component.",
+         OPEN_FIT),
+        (["share_0", "share_3", "x_worst", "x_q95"], "variance explained by 2 components and factors of patients.",
+         OPEN_FACTORS),
+        ([], "", UNKNOWN),
+    ],
+)  # fmt: skip
+def test_words_of_convergence_are_of_what_failed(
+    results: FactorResults, failed: list[str], named: str, meaning: str
+) -> None:
+    names = ["log_likelihood", *(f"tau_{i}" for i in range(3)), "signal_worst", "signal_q95", "share_0", "share_3"]
+    checks = pd.DataFrame({"quantity": [*names, "x_worst", "x_q95", "share_9"], "reason": ""})
+    checks = checks.assign(ok=~checks["quantity"].isin(failed))
+    checks.loc[checks["quantity"] == "share_9", ["ok", "reason"]] = [False, "does not vary"]
+    fit = SimpleNamespace(**{**vars(results.model), "diagnostics_": checks})
+    bad = replace(results, model=fit, fits=fits_table({"full": {"r_hat": 1.4}, "cv0-0": {}}))  # type: ignore[arg-type]
+    for text in (words.doubt_words(bad)[0], words.fit_words(bad)[-1].text):
+        assert text.endswith(meaning)
+        assert (f"In the fit on all patients these fail: {named}" in text) == bool(failed)
+    only_fold = replace(bad, fits=fits_table({"full": {}, "cv0-0": {"r_hat": 1.4}}))
+    text = words.fit_words(only_fold)[-1].text
+    assert "1 of 2 fits pass" in text and meaning not in text and "these fail" not in text
 
 
 def test_page_says_whom_the_fits_have_seen_and_what_peers_were_given(results: FactorResults) -> None:

@@ -48,6 +48,14 @@ def test_card_says_what_it_is_and_what_it_is_not_for() -> None:
     assert "12.5" not in text, "durations stay in the JSON card"
 
 
+@pytest.mark.parametrize("log", [True, False])
+def test_card_says_whether_expression_is_logged(log: bool) -> None:
+    facts = card()
+    for fold in facts["folds"].values():
+        fold["log"] = log
+    assert ("log2(x + 1), then scaled by `cohort_zscore`" in model_card(facts)) is log
+
+
 def test_card_keeps_licence_and_use_of_the_json_card() -> None:
     text = model_card(card(licence="Ask first.", intended_use="Study."))
     assert "Ask first." in text and "Study." in text

@@ -12,7 +12,7 @@ import pytest
 
 from radgen_lib.analyses.reference_rows import reference_rows
 from radgen_lib.reporting.assemble import Material, make_figures
-from radgen_lib.reporting.facts import PHANTOM_LIMITS, ReportFacts
+from radgen_lib.reporting.facts import OTHER_LIMITS, PHANTOM_LIMITS, ReportFacts
 from radgen_lib.reporting.gaps import NO_FACTORS
 from radgen_lib.reporting.gather import cohort_rows, joined_counts, per_protocol
 from radgen_lib.reporting.labels import OTHER_COHORT, PHANTOM
@@ -40,7 +40,8 @@ def patients() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def series() -> pd.DataFrame:
-    return pd.DataFrame({"image_index": range(24), "patient": [f"PH-{i:03d}" for i in range(24)]})
+    names = [f"PH-{i:03d}" for i in range(24)]
+    return pd.DataFrame({"image_index": range(24), "series": [f"{name}/1/post1" for name in names], "patient": names})
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,16 @@ def found(phantom: ReportFacts, patients: pd.DataFrame, series: pd.DataFrame) ->
 )
 def test_whose_numbers_the_published_ones_are(facts: ReportFacts, cohort: str, verdict: str) -> None:
     assert replace(facts, cohort=cohort).elsewhere == verdict
+
+
+@pytest.mark.parametrize("changes", [{"patients": ["TCGA-AO-A03M"]}, {"pseudonyms": True}, {"series": "all"}])
+def test_a_part_of_the_papers_series_or_one_under_pseudonyms_has_no_verdict(
+    facts: ReportFacts, changes: dict[str, Any]
+) -> None:
+    known = facts.config["cohorts"]["tcga_brca"]
+    block = {**known, "imaging": {**known["imaging"], **changes}}
+    config = {**facts.config, "cohorts": {**facts.config["cohorts"], "tcga_brca": block}}
+    assert replace(facts, cohort="tcga_brca", config=config).elsewhere == OTHER_COHORT
 
 
 def test_published_numbers_stay_and_the_verdict_says_phantom(found: dict[str, pd.DataFrame]) -> None:
@@ -102,6 +113,10 @@ def test_page_of_a_phantom_is_about_digital_patients(
 def test_limits_are_those_of_the_cohort(facts: ReportFacts, phantom: ReportFacts) -> None:
     assert phantom.limits[0] == PHANTOM_LIMITS[0]
     assert facts.limits[0].startswith("28 patients")
+    stand_in = {name: OTHER_LIMITS[0] in replace(facts, cohort=name).limits for name in facts.config["cohorts"]}
+    assert stand_in == {
+        "phantom": True, "tcga_brca_released": False, "tcga_brca": False, "tcga_brca_dynamic": True, "duke": True,
+    }  # fmt: skip
     assert not [limit for limit in replace(facts, cohort="duke").limits if "28 people" in limit]
 
 

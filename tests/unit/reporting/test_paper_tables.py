@@ -322,7 +322,7 @@ def test_another_count_of_patients_is_a_reason_not_a_value(facts: ReportFacts) -
     side = paper.build_tables(rows, facts)["S.SIDE"].set_index("row").loc["n synthetic patients (final abstract)"]
     assert np.isnan(side["as_published"]) and "never released" in side["as_published_reason"]
     assert np.isnan(side["rigorous"]), "another quantity is not set beside 726"
-    assert "300 patients have the 15 genes and no image, of whom 240 were given images" in side["rigorous_reason"]
+    assert "300 patients have the 15 genes and no image, of whom 120 were given images" in side["rigorous_reason"]
 
 
 def test_count_of_patients_is_judged_under_demo(facts: ReportFacts) -> None:

@@ -62,6 +62,7 @@ def test_series_come_as_they_are_stored(pacs: str, tmp_path: Path) -> None:
     table = dicomweb.list_series(at(pacs))
     ledger = dicomweb.fetch_series(table, tmp_path, at(pacs), jobs=2, offline=False)
     assert list(ledger["status"]) == ["ok"] * 3 and list(ledger["n_files"]) == [3, 1, 2]
+    assert set(ledger["reason"]) == {"whole by number of files; the source states no size"}
     got = sorted((tmp_path / ledger["folder"][0]).glob("*.dcm"))
     read = {int(found.InstanceNumber): found for found in map(pydicom.dcmread, got)}
     for number in (1, 2, 3):

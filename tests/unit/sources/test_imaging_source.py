@@ -140,27 +140,42 @@ def test_system_c_on_the_real_index() -> None:
 
 def test_system_c_goes_on_with_those_that_are_left() -> None:
     table = pd.concat([listing(), listing(patient="Z", manufacturer="SIEMENS"), listing(patient="Y", description="T2")])
-    fields = {NAMES[0]: 1.494, NAMES[1]: 3.0}
-    flow = system_c_flow(table, field_strength=fields, expression={NAMES[0]})
+    rows = [
+        (NAMES[0], "post1", True, "", 1.494), (NAMES[1], "post1", True, "", 3.0),
+        (NAMES[2], "post1", False, "uneven spacing", 1.5), (NAMES[2], "pre", True, "", 1.5),
+    ]  # fmt: skip
+    flow = system_c_flow(table, phases=ge_phases(*rows), expression={NAMES[0]})
     assert flow.groupby("step", sort=False)["kept"].agg(["size", "sum"]).to_numpy().tolist() == [
-        [5, 5], [5, 3], [3, 1], [1, 1],
+        [5, 5], [5, 3], [3, 2], [2, 1], [1, 1],
     ]  # fmt: skip
     assert flow.loc[~flow["kept"], ["id", "reason"]].to_numpy().tolist() == [
-        ["Y", "no dynamic T1 series by description"], ["Z", "scanned on SIEMENS"], [NAMES[1], "3 T"],
-        [NAMES[2], "field strength unknown"],
+        ["Y", "no dynamic T1 series by description"], ["Z", "scanned on SIEMENS"],
+        [NAMES[2], "no post-contrast phase kept: uneven spacing"], [NAMES[1], "3 T"],
     ]  # fmt: skip
+    nobody = system_c_flow(table, phases=ge_phases())
+    reasons = nobody.loc[nobody["step"] == "C: post-contrast phase", "reason"]
+    assert set(reasons) == {"no post-contrast phase on GE"}
+    untold = system_c_flow(table, phases=ge_phases((NAMES[0], "post1", True, "", float("nan"))))
+    assert untold.loc[untold["step"] == "C: 1.5 T", "reason"].tolist() == ["field strength unknown"]
     none = system_c_flow(table, expression=set())
     assert (none.loc[none["step"] == "C: expression", "reason"] == "no matched expression").all()
 
 
-def test_field_strength_is_that_of_the_ge_phase_nearest_to_what_system_c_asks() -> None:
-    rows = [
-        ("A", "GE MEDICAL SYSTEMS", 3.0), ("A", "GE MEDICAL SYSTEMS", 1.494), ("A", "GE MEDICAL SYSTEMS", float("nan")),
-        ("B", "GE MEDICAL SYSTEMS", 3.0), ("B", "SIEMENS", 1.5), ("C", "GE MEDICAL SYSTEMS", float("nan")),
-        ("D", None, 1.5),
-    ]  # fmt: skip
-    phases = pd.DataFrame(rows, columns=["patient", "manufacturer", "field_strength"])
-    assert field_strengths(phases) == {"A": 1.494, "B": 3.0}
+def ge_phases(*rows: tuple[str, str, bool, str, float]) -> pd.DataFrame:
+    """Phases on GE: patient, phase, kept, reason, field_strength."""
+    columns = ["patient", "phase", "kept", "reason", "field_strength"]
+    return pd.DataFrame(list(rows), columns=columns).assign(manufacturer="GE MEDICAL SYSTEMS")
+
+
+def test_field_strength_is_that_of_the_ge_post_phase_nearest_to_what_system_c_asks() -> None:
+    phases = ge_phases(
+        ("A", "post1", True, "", 3.0), ("A", "post2", True, "", 1.494), ("A", "post3", True, "", float("nan")),
+        ("B", "post1", True, "", 3.0), ("B", "post1", True, "", 1.5), ("C", "post1", True, "", float("nan")),
+        ("D", "post1", True, "", 1.5), ("E", "post1", True, "", 3.0), ("E", "localiser", False, "localiser", 1.5),
+        ("E", "post2", False, "uneven spacing", 1.5), ("E", "pre", True, "", 1.5),
+    )  # fmt: skip
+    phases.loc[4, "manufacturer"], phases.loc[6, "manufacturer"] = "SIEMENS", None
+    assert field_strengths(phases) == {"A": 1.494, "B": 3.0, "E": 3.0}
     assert field_strengths(phases[:0].astype({"field_strength": float})) == {}
 
 

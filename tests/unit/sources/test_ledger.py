@@ -28,6 +28,7 @@ from radgen_lib.sources.ledger import (
     shard_of,
     shortfall,
     stored_series,
+    with_unstated,
 )
 from radgen_lib.sources.series_store import SeriesFault, fill_store
 
@@ -227,6 +228,20 @@ def test_waits_grow_up_to_the_longest(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(series_store._Worker, "_wait", lambda self, seconds: waits.append(seconds))
     fill(listing(1), tmp_path, Fetch({"1.2.0": [SeriesFault("failed", "x", passing=True)] * 9}), backoff=9.0, retries=4)
     assert waits == [9.0, 18.0, 36.0, series_store.LONGEST_WAIT]
+
+
+def test_what_could_not_be_compared_is_told_of_whole_series_alone(tmp_path: Path) -> None:
+    stated = [(2, 20), (2, -1), (-1, 20), (-1, -1)]
+    rows = pd.concat([listing(4)[i : i + 1].assign(n_files=n, bytes=b) for i, (n, b) in enumerate(stated)])
+    ledger = fill(rows, tmp_path, Fetch())
+    assert set(ledger["reason"]) == {""}
+    assert list(with_unstated(ledger)["reason"]) == [
+        "", "whole by number of files; the source states no size",
+        "whole by size; the source states no number of files",
+        "not compared; the source states neither number nor size",
+    ]  # fmt: skip
+    lost = fill(rows, tmp_path / "elsewhere", Fetch(), offline=True)
+    pd.testing.assert_frame_equal(with_unstated(lost), lost)
 
 
 def test_stored_series(tmp_path: Path) -> None:

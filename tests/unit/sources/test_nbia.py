@@ -90,6 +90,31 @@ def test_series_are_listed_by_either_spelling_of_the_collection(server: Nbia) ->
     pd.testing.assert_frame_equal(nbia.list_series(imaging(server, "TCGA-BRCA")), table)
 
 
+def test_sizes_gate_where_the_service_states_them(server: Nbia, tmp_path: Path) -> None:
+    size = sum(len(body) for name, body in FILES.items() if name.endswith(".dcm"))
+    listed = json.loads(server.bodies["getSeries"])
+    for row, stated in zip(listed, (size, str(size + 8), None), strict=True):
+        row["FileSize"] = stated
+    server.bodies["getSeries"] = json.dumps(listed).encode()
+    assert list(nbia.list_series(imaging(server))["bytes"]) == [size, size + 8, -1]
+    ledger = fetch(server, tmp_path)
+    assert list(ledger["status"]) == ["ok", "incomplete", "ok"]
+    assert list(ledger["reason"]) == [
+        "", f"{size} bytes in 2 files, {size + 8} expected (3 attempts)",
+        "whole by number of files; the source states no size",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("count", "expected"), [(None, -1), (0, -1), ("2", 2)])
+def test_counts_that_are_not_stated_are_told(server: Nbia, tmp_path: Path, count: Any, expected: int) -> None:
+    listed = json.loads(server.bodies["getSeries"])[:1]
+    listed[0]["ImageCount"] = count
+    server.bodies["getSeries"] = json.dumps(listed).encode()
+    ledger = fetch(server, tmp_path)
+    assert ledger[["status", "expected_files"]].to_numpy().tolist() == [["ok", expected]]
+    assert ledger["reason"][0].startswith("whole by number" if expected == 2 else "not compared; the source states nei")
+
+
 def test_impossible_collections(server: Nbia) -> None:
     with pytest.raises(ConfigError, match="not one of NBIA's 2 collections"):
         nbia.list_series(imaging(server, "nobody"))
@@ -167,7 +192,9 @@ def test_missing_images_make_the_series_incomplete(server: Nbia, tmp_path: Path)
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [((200, {}, b"<html>"), "no JSON"), ((200, {}, b'{"a": 1}'), "no list"), ((200, {}, b"[1]"), "no list"),
-     ((403, {}, b""), "HTTP 403"), ((200, {}, b'[{"Modality": "MR"}]'), "a series without PatientID")],
+     ((403, {}, b""), "HTTP 403"), ((200, {}, b'[{"Modality": "MR"}]'), "a series without PatientID"),
+     ((200, {}, b'[{"PatientID": "P", "StudyInstanceUID": "1", "SeriesInstanceUID": "1.2", "ImageCount": "two"}]'),
+      "ImageCount of a series is no number")],
 )  # fmt: skip
 def test_answers_of_another_form(server: Nbia, answer: Answer, problem: str) -> None:
     server.script = {"getSeries": [answer]}

@@ -31,8 +31,9 @@ from radgen_lib.imaging.store import VolumeStore
 from radgen_lib.imaging.volume import Volume
 from radgen_lib.sources import folder
 from radgen_lib.sources.imaging_source import fetch_shard
-from radgen_lib.sources.nifti_dicom import Place, open_nifti, rescaling
+from radgen_lib.sources.nifti_dicom import rescaling
 from radgen_lib.sources.nifti_folder import list_series, unlisted
+from radgen_lib.sources.nifti_place import Place, open_nifti
 
 SHAPE = (7, 6, 5)
 Cells = tuple[object, ...]

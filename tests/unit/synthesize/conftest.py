@@ -18,7 +18,7 @@ GENES = ("CD6", "LTB", "CYBA")
 
 
 def store(
-    folder: Path, *, method: str = "cohort_zscore", folds: tuple[str, ...] = ("full", "r0f0"), ranges=True
+    folder: Path, *, method: str = "cohort_zscore", folds: tuple[str, ...] = ("full", "r0f0"), ranges=True, log=True
 ) -> Path:
     """Train a ridge decoder per fold on a toy cohort and write weights and card."""
     rng = np.random.default_rng(3)
@@ -26,7 +26,7 @@ def store(
     patients = np.array([f"TCGA-AO-A{i:03d}" for i in range(9)])
     fitted = {}
     for number, fold in enumerate(folds):
-        scaler = ConditionScaler.fit(table, method, log=True)
+        scaler = ConditionScaler.fit(table, method, log=log)
         images = (rng.random((9, 16, 16), dtype=np.float32) * 3 - 1).clip(-1, 2)
         generator = build_generator(
             "radgen_lib.generators.baselines:PCARidge", {"alpha": 0.1 + number}, image_size=16, n_conditions=3
@@ -42,7 +42,7 @@ def store(
 
 @pytest.fixture
 def train() -> Callable[..., Path]:
-    """``train(folder, method=.., folds=.., ranges=..)`` stores a generator and returns its card."""
+    """``train(folder, method=.., folds=.., ranges=.., log=..)`` stores a generator and returns its card."""
     return store
 
 

@@ -54,6 +54,30 @@ def test_the_images_are_those_of_the_generator_on_matched_columns(trained, omics
     np.testing.assert_allclose(np.load(tmp_path / "out" / "images.npy"), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["per_patient_minmax", "cohort_zscore"])
+@pytest.mark.parametrize("log", [True, False])
+def test_conditions_are_logged_as_the_card_says(train, omics, new_patients, tmp_path, monkeypatch, method, log):
+    card = train(tmp_path / "trained", method=method, log=log, ranges=False)
+    given = []
+
+    def note(self, conditions, seeds, *, device="cpu"):
+        given.append(conditions)
+        return np.zeros((len(seeds), 16, 16), np.float32)
+
+    monkeypatch.setattr(PCARidge, "sample", note)
+    synthesize(card, omics, tmp_path / "out")
+    raw = new_patients[["CD6", "LTB", "CYBA"]].to_numpy()
+    taken = np.log2(raw + 1) if log else raw
+    if method == "per_patient_minmax":
+        low, high = taken.min(axis=1, keepdims=True), taken.max(axis=1, keepdims=True)
+        expected = (taken - low) / (high - low)
+    else:
+        scaler = load_generators(card)["full"].scaler
+        expected = (taken - scaler.mean) / scaler.scale
+    np.testing.assert_allclose(np.concatenate(given), expected, rtol=1e-5, atol=1e-6)
+    assert json.loads((tmp_path / "out/card.json").read_text())["condition_log"] is log
+
+
 def test_the_card_names_inputs_and_limits(trained, omics, tmp_path):
     out = tmp_path / "out"
     synthesize(trained, omics, out, seed=9)
