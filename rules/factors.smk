@@ -1,8 +1,7 @@
 """Stage: factors of the omics.
 
 Needs: several omics of a cohort (rules/molecular.smk) or the public tensor (sources.smk), and its splits (cohort.smk).
-Makes, under R/{cohort}/factors/: the tensor with the decisions on genes and patients; who trains each fit; per fold
-the factors of its training patients and, projected, of everyone else; the same as published, fitted on everyone.
+Makes, under R/{cohort}/factors/: tensor and decisions; who trains each fit; factors per fold; the same as published.
 """
 
 F = f"{R}/{{cohort}}/factors"
@@ -100,10 +99,7 @@ rule fit_factors:
 rule gather_factors:
     """The fits of all jobs in one place, and the table of conditions that generators read."""
     input:
-        **{
-            Path(name).stem: lambda w, name=name: FACTORS.fits(w.cohort, name)
-            for name in FIT_FILES
-        },
+        **{Path(n).stem: lambda w, n=n: FACTORS.fits(w.cohort, n) for n in FIT_FILES},
     output:
         **{Path(name).stem: update(f"{F}/rigorous/{name}") for name in GATHERED},
         card=update(f"{F}/rigorous/card.json"),

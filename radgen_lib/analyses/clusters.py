@@ -10,11 +10,12 @@ import pandas as pd
 
 from radgen_lib.analyses.arms import sample_note
 from radgen_lib.analyses.resampling import banded, patient_weights
-from radgen_lib.analyses.runs import Run, extractor_columns, featured_runs
+from radgen_lib.analyses.runs import Run, featured_runs
+from radgen_lib.analyses.subgroup_points import TASK, subgroup_points
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import make_rng
 
-ITEM, TASK, COMPONENTS, FEWEST = "B.F2", "subgroup", 2, 5
+ITEM, FEWEST = "B.F2", 5
 
 
 def cluster_rows(
@@ -33,7 +34,7 @@ def cluster_rows(
             "item": ITEM, "protocol": name, "condition": condition, "generator": generator, "arm": "synthetic",
             "extractor": "radiomics", "task": TASK, "model": "pca",
         }  # fmt: skip
-        points, labels = _points(table, patients)
+        points, labels, _ = subgroup_points(table, patients)
         keys["note"] = sample_note(patients, table.loc[table["kind"] == "synthetic", "patient"])
         if min((labels == 0).sum(), (labels == 1).sum()) < FEWEST:
             reason = f"fewer than {FEWEST} patients with synthetic images in a subgroup"
@@ -44,23 +45,6 @@ def cluster_rows(
         reason = f"no synthetic images of {primary} from genes15"
         rows.append(result_row(item=ITEM, protocol=name, task=TASK, metric="cluster_silhouette", reason=reason))
     return result_frame(rows)
-
-
-def _points(table: pd.DataFrame, patients: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Components [n, 2] and labels [n] of labelled patients, from one fold's synthetic images."""
-    from sklearn.decomposition import PCA
-    from sklearn.preprocessing import StandardScaler
-
-    images = table[table["kind"] == "synthetic"]
-    fold = "full" if (images["fold"] == "full").any() else images["fold"].iloc[0] if len(images) else ""
-    labelled = images[images["fold"] == fold].merge(patients[["patient", TASK]].dropna(), on="patient")
-    values = labelled[extractor_columns(labelled, "radiomics")].to_numpy(dtype=float)
-    values = values[:, np.isfinite(values).all(axis=0) & (values.std(axis=0) > 0)] if len(values) else values
-    if len(values) <= COMPONENTS or values.shape[1] < COMPONENTS:
-        return np.empty((0, COMPONENTS)), np.empty(0)
-    return PCA(COMPONENTS, svd_solver="full").fit_transform(StandardScaler().fit_transform(values)), labelled[
-        TASK
-    ].to_numpy(dtype=int)
 
 
 def silhouette(distance: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from radgen_lib.analyses.runs import design_of, extractor_columns, finite_column
 from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics import scaling
+from radgen_lib.metrics.coverage import manifold_members, neighbours
 from radgen_lib.metrics.intervals import FEWEST_PATIENTS
 from radgen_lib.metrics.scaling import RealScale
 
@@ -92,27 +93,6 @@ def frechet_draws(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> np.ndarr
     return mean_aa + mean_bb - 2 * mean_ab + trace - 2 * nuclear / (size - 1)
 
 
-def manifold_members(real: np.ndarray, made: np.ndarray) -> dict[str, np.ndarray]:
-    """0/1 per row: precision of generated rows, recall and coverage of real rows (k = 5, or 3 below 20 rows).
-
-    Precision and recall after Kynkäänniemi 2019, coverage after Naeem 2020; equal on average to
-    :func:`radgen_lib.metrics.coverage.manifold_scores`, but row by row, so that the manifolds stay while patients are
-    resampled.
-    """
-    from scipy.spatial.distance import cdist
-
-    from radgen_lib.metrics.coverage import neighbours
-
-    k = neighbours(min(len(real), len(made)))
-    radii = [np.sort(cdist(side, side), axis=1)[:, min(k, len(side) - 1)] for side in (real, made)]
-    between = cdist(real, made)
-    return {
-        "precision": (between <= radii[0][:, None]).any(axis=0).astype(float),
-        "recall": (between <= radii[1][None, :]).any(axis=1).astype(float),
-        "coverage": (between.min(axis=1) <= radii[0]).astype(float),
-    }
-
-
 def _kid_band(sets: Sets, patients: np.ndarray, *, draws: int, seed: int) -> dict[str, Any]:
     """KID averaged over repeats; with several repeats the limits are averaged too, which is a little too wide."""
     from radgen_lib.metrics.kid import kid_interval
@@ -143,7 +123,7 @@ def distance_rows(
     real_features: pd.DataFrame, table: pd.DataFrame, splits: pd.DataFrame, keys: dict[str, Any], *, headline: str,
     draws: int, seed: int,
 ) -> list[Row]:  # fmt: skip
-    """KID (headline), Frechet distance, precision, recall and coverage of one generator in one design and space.
+    """KID (headline), Frechet distance and the manifold scores of one generator in one design and space.
 
     Repeats are averaged; intervals resample patients (real and generated together), that of the Frechet distance
     leaves them out one by one. No row where the design has no held-out draws.
@@ -169,11 +149,22 @@ def distance_rows(
     band = _jackknife_band(float(np.mean([f.value for f in frechet])), sets, row_patient)
     name = "frd" if keys["extractor"] == "radiomics" else "fid"
     rows.append(result_row(**keys, **band, metric=name, note=note + singular))
+    return rows + _manifold_rows(sets, weights, n, {**keys, "note": note})
+
+
+def _manifold_rows(sets: Sets, weights: np.ndarray, n: int, keys: dict[str, Any]) -> list[Row]:
+    """Precision, recall, density and coverage, averaged over repeats; weights: [draws, rows] of ``n`` patients."""
     members = [manifold_members(a, b) for a, b in sets]
+    images = len(sets[0][0])
+    few = f"{images} test images: balls of {neighbours(images)} neighbours need {neighbours(images) + 1}"
+    rows = []
     for metric in members[0]:
         inside = np.mean([m[metric] for m in members], axis=0)
+        if not np.isfinite(inside).all():
+            rows.append(result_row(**keys, metric=metric, n=n, reason=few))
+            continue
         band = resampling.banded(inside.mean(), weights @ inside / weights.sum(axis=1), n)
-        rows.append(result_row(**keys, **band, metric=metric, note=note))
+        rows.append(result_row(**keys, **band, metric=metric))
     return rows
 
 

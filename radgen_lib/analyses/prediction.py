@@ -111,7 +111,9 @@ def cell_rows(setting: Setting, tables: Tables, material: Material, generators: 
     predicted: dict[tuple[str, str], pd.DataFrame] = {}
     for arm in arms:
         arm_keys = {**keys, "arm": arm.name, "generator": arm.generator}
-        found = reason or _predict(setting, material, cell, arm, parts, labels)
+        found = (
+            reason or _not_drawn(setting, material, cell, arm) or _predict(setting, material, cell, arm, parts, labels)
+        )
         if isinstance(found, str):
             rows.append(result_row(**arm_keys, metric="auroc", reason=found))
         else:
@@ -126,6 +128,16 @@ def cell_rows(setting: Setting, tables: Tables, material: Material, generators: 
     return _with_sample(
         rows, sets.sample_note(tables.patients, sets.drawn_patients(material, primary), material.fitted_on())
     ), scores
+
+
+def _not_drawn(setting: Setting, material: Material, cell: Cell, arm: Arm) -> str:
+    """Why a control arm has no images at all where the protocol does not ask for them, or ``""``."""
+    if arm.name not in sets.CONTROLS or any(name == arm.generator for name, _, _ in material.samples):
+        return ""
+    if arm.generator not in setting.protocol.generators:
+        return f"not drawn under {setting.name}: {arm.generator} is not among its generators"
+    left_out = cell.condition == "factors" and arm.generator not in setting.protocol.on_factors
+    return f"not drawn under {setting.name}: {arm.generator} is not among on_factors" if left_out else ""
 
 
 def _with_sample(rows: list[Row], sample: str) -> list[Row]:

@@ -65,7 +65,7 @@ def out_of_fold_rows(found: OutOfFold, keys: dict[str, Any], *, draws: int, seed
     n = len(found.y)
     one, weights = np.ones((1, n)), resampling.patient_weights(n, draws, seed)
     prevalence = f"prevalence {found.y.mean():.3f}"
-    notes = {"auroc": _repeats_note(found.by_repeat), "average_precision": prevalence, "auprc_trapz": prevalence}
+    notes = {"auroc": repeats_note(found.by_repeat), "average_precision": prevalence, "auprc_trapz": prevalence}
     scores = {
         "auroc": (weighted_auroc(found.y, found.score, one), found.draws),
         "average_precision": tuple(resampling.average_precision_draws(found.y, found.score, w) for w in (one, weights)),
@@ -80,7 +80,8 @@ def out_of_fold_rows(found: OutOfFold, keys: dict[str, Any], *, draws: int, seed
     return rows
 
 
-def _repeats_note(by_repeat: np.ndarray) -> str:
+def repeats_note(by_repeat: np.ndarray) -> str:
+    """Range of a score over repeats of the folds [repeats]; "" with one."""
     if by_repeat.size < 2:
         return ""
     return f"{by_repeat.size} repeats: {np.nanmin(by_repeat):.3f} to {np.nanmax(by_repeat):.3f}"

@@ -58,7 +58,8 @@ def survival_rows(
 
     Under ``nested_cv``: Harrell's and Uno's C of out-of-fold risks (standardised by their training fold, averaged over
     repeats), the log-rank p of groups split at the training median, and paired differences between arms. Under
-    ``holdout10``: C-index of training and test parts over random 80/20 splits, as published.
+    ``holdout10``: C-index of training and test parts over random 80/20 splits and the mean log-rank p of the test
+    parts, as published.
     The curves' columns are :data:`CURVE_COLUMNS`. The risks' columns are :data:`RISK_COLUMNS`, a row for each patient
     in each part of each fold or split: ``risk`` is the linear predictor, out of fold in SD of its training part;
     ``above`` its distance from the training median (out of fold only), whose mean over repeats makes the risk group.
@@ -102,8 +103,8 @@ def _task_rows(
         outcome = outcome.loc[sorted(set(asked) & set(outcome.index) & set(arms["synthetic", primary][0].table.index))]
         reason = few_deaths(outcome)
     if reason:
-        row = {**keys, "arm": "synthetic", "generator": primary, "note": ""}
-        return [result_row(**row, metric="c_harrell", reason=reason)], [], []
+        # A key left empty means every value of it: the reason holds for all arms and generators.
+        return [result_row(**{**keys, "note": ""}, metric="c_harrell", reason=reason)], [], []
     without = imaged_reasons(tables, keys, primary)
     sample = sets.sample_note(tables.patients, arms["synthetic", primary][0].table.index)
     keys = {**keys, "note": "; ".join(text for text in (sample, keys["note"]) if text)}

@@ -9,10 +9,14 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.analyses import resampling, scoring
-from radgen_lib.analyses.concordance import concordance_draws, harrell_pairs, uno_pairs
 from radgen_lib.core.rows import result_row
+from radgen_lib.metrics.concordance import concordance_draws, harrell_pairs, uno_pairs
 
 Row = dict[str, Any]
+MEAN_OF_P = (
+    "as published: mean of the p-values of the test parts, each split at its own median; such a mean is the p-value of "
+    "no test"
+)
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,11 @@ def difference_row(a: Pooled, b: Pooled, keys: dict[str, Any], *, draws: int, se
 def holdout_rows(
     risks: pd.DataFrame, failed: list[str], used: list[int], keys: dict[str, Any], *, n: int, events: int
 ) -> list[Row]:
-    """C-index of the training and test parts over random splits, as the published study printed it.
+    """C-index of the training and test parts over random splits, and the log-rank p of the test parts, as published.
 
     risks: part (train, test), repeat, time, event, risk; n, events: patients and deaths that the splits divide. The
-    rows count the patients and deaths of one training or test part.
+    rows count the patients and deaths of one training or test part. The published log-rank p is the mean of the
+    p-values of the test parts, each split at its own median risk (PROTOCOLS B.5).
     """
     from radgen_lib.metrics.survival import harrell_c
 
@@ -105,7 +110,20 @@ def holdout_rows(
         named = "training" if part == "train" else "test"
         what = f"random 80/20 splits of {counts['n']} {named} patients each"
         rows.append(scoring.spread_row(np.array(values), metric, {**keys, "note": note}, **counts, what=what))
-    return rows
+    p_values = np.array([_own_median_p(one) for one in splits])  # of the test parts, which come last
+    note = f"{note}; {MEAN_OF_P}"
+    return [
+        *rows,
+        scoring.spread_row(p_values, "logrank_p", {**keys, "note": note}, **counts, what=f"p-values of {what}"),
+    ]
+
+
+def _own_median_p(part: pd.DataFrame) -> float:
+    """Log-rank p of the patients above the median risk of ``part`` against the others; NaN where nothing tells."""
+    from radgen_lib.metrics.survival import logrank_p
+
+    high = (part["risk"] > part["risk"].median()).to_numpy()
+    return logrank_p(part["time"].to_numpy(), part["event"].to_numpy(), high.astype(int))
 
 
 def km_table(found: Pooled) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from radgen_lib.cohort.schema import PATIENT_COLUMNS, check_patients
 from radgen_lib.cohort.selection import Selection, check_lost
 from radgen_lib.cohort.survival import read_survival
 from radgen_lib.core.atomic import write_array, write_parquet
-from radgen_lib.core.errors import DataError, data_error
+from radgen_lib.core.errors import DataError
 
 FILES = (
     "btf_features", "side_view_index", "side_png", "gene_expression", "mutations", "receptors", "subgroups",

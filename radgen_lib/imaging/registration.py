@@ -22,6 +22,7 @@ _STEPS: dict[str, tuple[Kind, ...]] = {
     "none": ("shift", "rigid"), "rigid": ("shift", "rigid"), "bspline": ("shift", "rigid", "bspline")
 }  # fmt: skip
 _VOXELS = 0.1  # share of a voxel's edge (geometric mean) that no search tells from rest
+_SURE = {"shift": 1.0, "rigid": 3.0, "bspline": 2.0}  # times the halves' distance: more is free, more fits by chance
 _NAN = float("nan")
 
 
@@ -54,8 +55,8 @@ def registered(moving: Volume, fixed: Volume, how: How) -> Registered:
 
     ``rigid``: three shifts, then three angles with them; ``bspline``: then a cubic spline with control points every
     60 mm; ``none``: only brought to the grid, and motion is measured. A step is used when it raises mutual information
-    and takes the image further than its search in two halves of the image differs, and than a tenth of a voxel; else
-    the transform before it stays. A rigid transform whose angles were dropped is called ``shift``.
+    and takes the image further than a tenth of a voxel and than its ends in two halves of the image are apart (angles:
+    thrice, spline: twice that); else the transform before it stays. A rigid transform without angles is a ``shift``.
 
     Motion is a root mean square displacement in mm over the foreground (Otsu). ``before_mm``: of the transform that
     is used, or of the shift that was found but not used. ``after_mm``: how far the transforms of two halves of the
@@ -87,12 +88,14 @@ def _stepwise(pair: Pair, still: Transform, steps: tuple[Kind, ...]) -> tuple[st
     """Kind and transform of the last step that is used, motion before and after, and why later steps are not used."""
     used, transform, before, after = "none", still, _NAN, _NAN
     reasons: list[str] = []
+    doubt = 0.0  # what halves disagree about; a search for more is not surer than one for less
     for kind in steps:
         try:
             found = pair.search(kind, transform)
-            fault, apart = _judged(pair, kind, transform, found)
+            fault, apart = _judged(pair, kind, transform, found, doubt)
         except RuntimeError:  # the package's only error: all samples left the image, a scale is zero ...
             return used, transform, before, after, [*reasons, f"{kind} failed, its search found no end"]
+        doubt = max(doubt, apart)
         if fault:
             reasons.append(f"{kind} dropped, {fault}")
             if kind == "shift":
@@ -103,15 +106,18 @@ def _stepwise(pair: Pair, still: Transform, steps: tuple[Kind, ...]) -> tuple[st
     return used, transform, before, after, reasons
 
 
-def _judged(pair: Pair, kind: Kind, before: Transform, found: Transform) -> tuple[str, float]:
-    """Why the end of a search is not used in place of the transform ``before`` it ("" where it is), and mm apart."""
+def _judged(pair: Pair, kind: Kind, before: Transform, found: Transform, doubt: float) -> tuple[str, float]:
+    """Why the end of a search is not used in place of the transform ``before`` it ("" where it is), and mm apart.
+
+    ``doubt`` is how far apart the ends of earlier searches were; 0 mm is returned where it was not measured.
+    """
     if not pair.information(found) > pair.information(before):  # nor when it is NaN: outside the image
-        return "it does not raise mutual information", _NAN
+        return "it does not raise mutual information", 0.0
     moves = pair.distance(found, before)
     if moves <= _VOXELS * float(np.prod(pair.target.GetSpacing())) ** (1 / 3):
-        return "it moves less than a tenth of a voxel", _NAN
+        return "it moves less than a tenth of a voxel", 0.0
     apart = pair.apart(kind, before, found)
-    return ("it moves less than two halves of the image disagree about" if moves <= apart else ""), apart
+    return ("two halves of the image disagree about it" if moves <= _SURE[kind] * max(apart, doubt) else ""), apart
 
 
 def _image(volume: Volume) -> Image:

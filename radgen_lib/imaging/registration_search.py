@@ -81,8 +81,15 @@ class Pair:
         for step_mm in _STEPS_MM[-1:] if half else _STEPS_MM:
             source, target = self.levels[step_mm]
             method = _method(target, _SAMPLES, half)
+            # Angles: the first step is measured in mm at the image's edge, a step of 1 would be a radian.
+            angles = transform.GetNumberOfParameters() > 3
             method.SetOptimizerAsRegularStepGradientDescent(
-                learningRate=step_mm / 2, minStep=0.005, numberOfIterations=100, relaxationFactor=0.6
+                learningRate=step_mm / 2,
+                minStep=1e-4 if angles else 0.005,
+                numberOfIterations=100,
+                relaxationFactor=0.6,
+                estimateLearningRate=method.Once if angles else method.Never,
+                maximumStepSizeInPhysicalUnits=step_mm / 2,
             )
             method.SetOptimizerScalesFromPhysicalShift()
             method.SetInitialTransform(transform, inPlace=True)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from radgen_lib.metrics.intervals import FEWEST_PATIENTS, Interval, patient_counts, percentile_interval
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -29,7 +27,8 @@ def checked_survival(time: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, n
     return time, event.astype(bool)
 
 
-def _checked_risk(risk: np.ndarray, n: int) -> np.ndarray:
+def checked_risk(risk: np.ndarray, n: int) -> np.ndarray:
+    """Risks as float64 [n]; raises ValueError for another shape or values that are not finite."""
     risk = np.asarray(risk, dtype=float)
     if risk.shape != (n,) or not np.isfinite(risk).all():
         raise ValueError(f"risks {risk.shape} must be {n} finite numbers")
@@ -52,7 +51,7 @@ def harrell_c(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> float:
     from sksurv.metrics import concordance_index_censored
 
     time, event = checked_survival(time, event)
-    risk = _checked_risk(risk, len(time))
+    risk = checked_risk(risk, len(time))
     if not len(comparable_pairs(time, event)[0]):
         return float("nan")
     return float(concordance_index_censored(event, time, risk, tied_tol=TIED)[0])
@@ -77,7 +76,7 @@ def uno_c(
     from sksurv.util import Surv
 
     time, event = checked_survival(time, event)
-    risk = _checked_risk(risk, len(time))
+    risk = checked_risk(risk, len(time))
     train_time, train_event = checked_survival(train_time, train_event)
     earlier, _ = comparable_pairs(time, event)
     if not train_event.any() or not (time[earlier] < horizon).any():
@@ -91,37 +90,6 @@ def uno_c(
 
 def _censoring_at(estimator: object, time: float) -> float:
     return float(estimator.predict_proba(np.array([time]))[0])  # type: ignore[attr-defined]
-
-
-def c_index_interval(
-    time: np.ndarray,
-    event: np.ndarray,
-    risk: np.ndarray,
-    patients: np.ndarray,
-    *,
-    draws: int,
-    rng: np.random.Generator,
-    level: float = 0.95,
-) -> Interval:
-    """Harrell's C with a patient bootstrap, all draws at once; the same numbers as drawing rows and recomputing.
-
-    A patient's copies in a draw are never compared with each other. Draws without a comparable pair are left out.
-    """
-    time, event = checked_survival(time, event)
-    risk = _checked_risk(risk, len(time))
-    earlier, later = comparable_pairs(time, event)
-    n = len(np.unique(patients))
-    known = np.zeros((len(time), len(time)))
-    won = np.zeros_like(known)
-    known[earlier, later] = 1.0
-    won[earlier, later] = pair_scores(risk[earlier], risk[later])
-    value = float(won.sum() / known.sum()) if len(earlier) else float("nan")
-    if n < FEWEST_PATIENTS or not np.isfinite(value):
-        return percentile_interval(value, np.empty(0), n, level)
-    counts = patient_counts(patients, draws, rng).astype(float)
-    pairs = ((counts @ known) * counts).sum(axis=1)
-    drawn = np.divide(((counts @ won) * counts).sum(axis=1), pairs, out=np.full(draws, np.nan), where=pairs > 0)
-    return percentile_interval(value, drawn, n, level)
 
 
 def pair_scores(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:

@@ -16,7 +16,6 @@ from radgen_lib.core.errors import data_error
 
 Method = Literal["per_patient_minmax", "cohort_zscore"]
 PER_FOLD = "factors"  # a condition that is itself fitted, so that each fold has its own table
-CONDITION_TABLES = {"genes15": "genes15.parquet", "factors17": "factors17.parquet"}
 
 
 def of_fold(conditions: pd.DataFrame, fold: str) -> pd.DataFrame:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _PLACES = {"B.ABS1": "preprint abstract", "B.ABS2": "final abstract"}
 # What could not be evaluated is one row of the analysis, under the first of its metrics, and without the keys that do
 # not matter: of one model, or of all of them.
-_SIBLINGS = {"auroc": "auroc", "auprc_trapz": "auroc"}
-_EVERY = dict.fromkeys(("model", "arm", "generator"), "")
+_SIBLINGS = {"auroc": "auroc", "auprc_trapz": "auroc", "c_harrell": "c_harrell"}
+_EVERY = tuple(dict.fromkeys(keys, "") for keys in ((), ("arm", "generator"), ("model", "arm", "generator")))
 
 
 def settings_rows(facts: RunFacts) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def _said_of_several(pick: Pick, protocol: str, rows: pd.DataFrame, facts: RunFa
     metric = _SIBLINGS.get(pick.patterns.get("metric", ""))
     if metric is None:
         return ""
-    picks = (Pick(pick.label, {**pick.patterns, "metric": metric, **more}) for more in ({}, _EVERY))
+    picks = (Pick(pick.label, {**pick.patterns, "metric": metric, **more}) for more in _EVERY)
     found = (find(rows, one, protocol, facts) for one in picks)
     return next((str(row["reason"]) for row in found if row is not None), "")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from radgen_lib.analyses.subgroup_points import subgroup_points
 from radgen_lib.cohort.flow import flow
 from radgen_lib.reporting import figures as draw
 from radgen_lib.reporting.facts import RIGOROUS, RunFacts
@@ -18,7 +18,6 @@ from radgen_lib.reporting.gather import (
     image_columns,
     joined_counts,
     pair_images,
-    subgroup_points,
 )
 from radgen_lib.reporting.labels import label
 
@@ -100,14 +99,18 @@ def _survival(material: Material, facts: RunFacts) -> bytes:
 
 def _clusters(material: Material, facts: RunFacts) -> bytes:
     name = headline_protocol(facts)
-    parts: list[tuple[Any, Any]] = []
+    parts = []
     for (condition, generator, _), features, index in zip(
         material.runs[name], material.features[name], material.indexes[name], strict=True
     ):
         if condition == "genes15" and generator == facts.switch(name, "primary"):
-            parts.append((features, index))
-    for features, index in parts:
-        points, explained = subgroup_points(pd.read_parquet(features), pd.read_parquet(index), material.patients)
-        if len(points):
-            return draw.subgroup_pca(points, explained=explained)
-    return draw.subgroup_pca(pd.DataFrame(columns=["pc1", "pc2", "group"]))
+            drawn = pd.read_parquet(index, columns=["row", "fold", "kind", "patient"])
+            values = pd.read_parquet(features)
+            parts.append(drawn.merge(values[["row", *values.columns.difference(drawn.columns, sort=False)]], on="row"))
+    if not parts:
+        return draw.subgroup_pca(pd.DataFrame())
+    # Chunks first come together, as where the clusters are scored: the fold shown must be the fold scored.
+    found = subgroup_points(pd.concat(parts, ignore_index=True), material.patients)
+    group = np.where(found.labels == 1, "Subgroup 1", "Subgroup 2")
+    points = pd.DataFrame(found.points, columns=["pc1", "pc2"]).assign(group=group)
+    return draw.subgroup_pca(points, explained=found.explained.tolist())

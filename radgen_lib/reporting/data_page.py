@@ -112,7 +112,7 @@ def phase_table(phases: pd.DataFrame) -> DataTable:
 
 
 def _unregistered(phases: pd.DataFrame) -> pd.Series:
-    """Kept phases whose registration failed, was dropped or left more motion: their entry says why, after a colon."""
+    """Kept phases whose registration failed or was dropped: their entry says why, after a colon."""
     return phases["kept"].astype(bool) & phases["registration"].str.contains(":", regex=False)
 
 

@@ -30,6 +30,7 @@ class Metric(NamedTuple):
     unit: str
 
 
+DIFFERENCE = "_difference"
 METRICS = {
     "impute_rmse_entries": Metric("hidden entries", "Error of hidden entries", "RMSE in SD, lower is better"),
     "impute_rmse_omic": Metric("hidden omic", "Error of a whole hidden omic", "RMSE in SD, lower is better"),
@@ -78,8 +79,8 @@ def method_order(model: str) -> tuple[int, str]:
 
 
 def metric_order(metric: str) -> tuple[int, str]:
-    """The order above, then what nobody named."""
-    order = list(METRICS)
+    """The order above, then differences in the same order, then what nobody named."""
+    order = [*METRICS, *(name + DIFFERENCE for name in METRICS)]
     return (order.index(metric) if metric in order else len(order), metric)
 
 
@@ -90,6 +91,10 @@ def task_label(task: str) -> str:
 
 def metric_name(metric: str) -> Metric:
     """Names of a measure; of one that nobody named, its own with spaces."""
+    base = METRICS.get(metric.removesuffix(DIFFERENCE))
+    if metric.endswith(DIFFERENCE) and base:
+        better = "below" if "lower is better" in base.unit else "above"
+        return Metric(f"{base.short}, difference", f"{base.name}: ours minus the other", f"{better} 0 ours is better")
     plain = metric.replace("_", " ")
     return METRICS.get(metric) or Metric(plain, plain, "")
 

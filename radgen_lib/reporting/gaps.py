@@ -38,6 +38,10 @@ class Evidence:
         """Whether any row of ``protocol`` has ``value`` in ``column``."""
         return (protocol, value) in self._combinations((column,))
 
+    def has_number(self, protocol: str, column: str, value: str) -> bool:
+        """Whether any row of ``protocol`` that gives no reason has ``value`` in ``column``."""
+        return any(row["protocol"] == protocol and row[column] == value and not row["reason"] for row in self._rows)
+
     def lacks(self, keys: dict[str, str], protocol: str) -> str:
         """The smallest combination of keys that the protocol has no row of, in words; "" where nothing was run."""
         named = [column for column in _PARTS if keys[column]]
@@ -64,7 +68,8 @@ def missing_reason(item: str, keys: dict[str, str], protocol: str, facts: RunFac
     """
     rules = (*_condition_rules(item, keys, protocol, facts), *_task_rules(item, keys, protocol, facts, told))
     said = next((reason for holds, reason in rules if holds), "")
-    said = said or _said_by_analysis(keys, protocol, told.reasons) or told.lacks(keys, protocol)
+    said = said or _said_by_analysis(keys, protocol, told.reasons)
+    said = said or _not_drawn(keys, protocol, facts, told) or told.lacks(keys, protocol)
     # A line for every model holds a reason of another protocol; where this one has numbers, they stand model by model.
     own_lines = item == "B.TB" and not keys["model"] and told.has(protocol, "extractor", keys["extractor"])
     return said or (OWN_LINES if own_lines else "no result came from the analysis")
@@ -90,7 +95,7 @@ def _task_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts,
     tested = facts.switch(protocol, "test_on") or ()
     absent = design not in (facts.switch(protocol, "designs") or ())
     not_here = generator in facts.generators and generator not in (facts.switch(protocol, "generators") or ())
-    # Control arms (untrained, noise) are drawn for a protocol without being among its generators.
+    # A control that is not drawn may have rows that say so, and more, of the model or the endpoint.
     not_here = not_here and keys["arm"] != generator and not told.has(protocol, "generator", generator)
     return (
         (keys["metric"] == "subgroup clusters", "a picture without a number: the figure of subgroups in feature space"),
@@ -110,6 +115,15 @@ def _task_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts,
         (protocol == PUBLISHED and design in PUBLISHED_DESIGNS and absent, f"design {design} is not run {not_now}"),
         (design in (*PUBLISHED_DESIGNS, *RIGOROUS_DESIGNS) and absent, f"design {design} is not run {elsewhere}"),
     )  # fmt: skip
+
+
+def _not_drawn(keys: dict[str, str], protocol: str, facts: RunFacts, told: Evidence) -> str:
+    """That a control arm (untrained, noise) is not among the generators of a protocol, or ``""``."""
+    generator, drawn = keys["generator"], facts.switch(protocol, "generators") or ()
+    known = generator in drawn or told.has_number(protocol, "generator", generator)
+    if generator not in facts.generators or keys["arm"] != generator or known:
+        return ""
+    return f"not drawn under {protocol}: {generator} is not among its generators"
 
 
 def _generator_rules(item: str, keys: dict[str, str], protocol: str, facts: RunFacts) -> Rules:

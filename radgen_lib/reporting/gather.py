@@ -102,27 +102,6 @@ def pair_images(
     return np.stack(synthetic), training, chosen["rmse"].tolist(), labels
 
 
-def subgroup_points(
-    features: pd.DataFrame, index: pd.DataFrame, patients: pd.DataFrame
-) -> tuple[pd.DataFrame, list[float]]:
-    """First two principal components of the synthetic images' features of patients with a subgroup label (B.F2)."""
-    from sklearn.decomposition import PCA
-    from sklearn.preprocessing import StandardScaler
-
-    fold = "full" if (index["fold"] == "full").any() else index["fold"].iloc[0] if len(index) else ""
-    rows = index[(index["kind"] == "synthetic") & (index["fold"] == fold)]
-    table = rows[["row", "patient"]].merge(features.drop(columns="patient", errors="ignore"), on="row")
-    table = table.merge(patients[["patient", "subgroup"]].dropna(), on="patient")
-    columns = [c for c in table.columns if c.startswith("radiomics:") and table[c].std() > 0]
-    if len(table) < 3 or len(columns) < 2:
-        return pd.DataFrame(columns=["pc1", "pc2", "group"]), []
-    model = PCA(2, svd_solver="full")
-    scores = model.fit_transform(StandardScaler().fit_transform(table[columns].to_numpy(dtype=float)))
-    group = np.where(table["subgroup"] == 1, "Subgroup 1", "Subgroup 2")
-    points = pd.DataFrame({"pc1": scores[:, 0], "pc2": scores[:, 1], "group": group})
-    return points, [float(share) for share in model.explained_variance_ratio_]
-
-
 def frechet_bars(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over the four published test images of each reference and each generator's published single split.
 

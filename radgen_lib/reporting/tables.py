@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ITEMS = tuple(ITEM_TITLES)
+# Items whose numbers are repeated from another's rows: what those rows say of a gap holds for it too.
+REPEATED = {"B.F2": ("B.TC",)}
 
 
 def _reasons(item: str, line: Line, order: list[str], facts: RunFacts, told: Evidence) -> dict[str, str]:
@@ -66,11 +68,12 @@ def item_table(item: str, rows: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
     """
     import pandas as pd
 
-    mine = check_rows(rows)
-    mine = mine[mine["item"] == item]
+    checked = check_rows(rows)
+    mine = checked[checked["item"] == item]
+    rows_behind = checked[checked["item"].isin([item, *REPEATED.get(item, ())])]
     order, lines = protocol_order(mine, facts), pivot(mine, facts)
     lines += [cell.line() for cell in unmet(required(item, facts), lines)]
-    told = Evidence(mine.to_dict("records"))
+    told = Evidence(rows_behind.to_dict("records"))
     lines, varying, records = sorted(lines, key=line_rank), _varying(lines), []
     for line in lines:
         value, tolerance = _reference_of(line) if item == "B.TD" else (math.nan, None)

@@ -62,7 +62,8 @@ def judge(
         # Printed decimals are exact to the eye, not to the bit: 0.055 - 0.050 must not fail by a rounding error.
         return Verdict("reproduced" if abs(published - value) <= tolerance + 1e-12 else "not reproduced")
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Verdict("not judged", "the rerun has no interval")
+        why = f": {interval.removeprefix('none: ')}" if interval.startswith("none: ") else ""
+        return Verdict("not judged", f"the rerun has no interval{why}")
     inside = low <= published <= high
     kind = range_kind(interval)
     spread = " (spread)" if kind and not is_interval(interval) else ""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from radgen_lib.analyses.factors.endpoints import Arm, endpoint_rows
+from radgen_lib.analyses.factors.endpoints import BINARY, Arm, endpoint_rows
 from radgen_lib.analyses.factors.imputing import (
     Says,
     coverage_table,
@@ -26,6 +26,7 @@ from radgen_lib.analyses.factors.imputing import (
     ours,
     training_mean,
 )
+from radgen_lib.analyses.factors.paired import endpoint_differences, imputation_differences
 from radgen_lib.analyses.factors.recovery import read_planted, recovery_rows
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import DataError
@@ -126,7 +127,11 @@ def compare(study: Study, truth: Path | None = None) -> tuple[pd.DataFrame, pd.D
     for row in rows:
         row["protocol"] = PUBLISHED if row["model"] == TENSORBF else RIGOROUS
     seeds = {"seed": derive_seed(study.seed, "endpoints"), "draws": study.draws}
-    rows += endpoint_rows(arms, splits, study.patients, **seeds)
+    found, scored = endpoint_rows(arms, splits, study.patients, **seeds)
+    others, tasks = [*study.peers, CONTROL], (*BINARY, "subtype", "survival")
+    settings = {"draws": study.draws, "seed": seed}
+    rows += found + imputation_differences(table, study.own, others, study.tensor.omics, peers.reasons, **settings)
+    rows += endpoint_differences(scored, study.own, study.peers, tasks, peers.reasons, **seeds)
     if truth is not None:
         rows += _recovery(study, truth)
     shown = table[table["model"] == study.own]

@@ -22,8 +22,9 @@ from radgen_lib.analyses.scoring import Row
 from radgen_lib.analyses.survival_design import few_deaths, outcome_table
 from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import derive_seed, make_rng
+from radgen_lib.metrics.concordance import c_index_interval
 from radgen_lib.metrics.intervals import weighted_auroc
-from radgen_lib.metrics.survival import c_index_interval
+from radgen_lib.metrics.survival import harrell_c
 
 BINARY = ("mut_TP53", "mut_PIK3CA", "mut_CDH1", "er")
 Part = tuple[str, pd.DataFrame, list[str], list[str]]
@@ -48,21 +49,23 @@ class Arm:
 
 def endpoint_rows(
     arms: Sequence[Arm], splits: pd.DataFrame, patients: pd.DataFrame, *, seed: int, draws: int
-) -> list[Row]:
+) -> tuple[list[Row], dict[tuple[str, str], list[scoring.OutOfFold] | pd.DataFrame]]:
     """Rows of item F.CMP: AUROC of mutations, ER and subtype (macro, one against the rest), and C of survival.
 
     splits: fold (``cv<repeat>-<fold>``), patient, role; patients: the cohort's patient table. A task or arm that
-    cannot be had is a row with a reason.
+    cannot be had is a row with a reason. Notes have the range over repeats of the folds. The second result has by
+    (model, task) the pooled scores, one a label, or of survival time, event and risk by patient; only where there are.
     """
+    scored: dict[tuple[str, str], list[scoring.OutOfFold] | pd.DataFrame] = {}
     known = patients[patients["patient"].isin(splits["patient"])].set_index("patient")
     rows = []
     for task in BINARY:
         labels = {task: known[task].dropna().astype(int)}
-        rows += [_auroc_row(arm, task, labels, splits, "", seed, draws) for arm in arms]
+        rows += [_auroc_row(arm, task, labels, splits, "", seed, draws, scored) for arm in arms]
     labels, note = _one_against_rest(known["subtype"].fillna(""), splits)
-    rows += [_auroc_row(arm, "subtype", labels, splits, note, seed, draws) for arm in arms]
+    rows += [_auroc_row(arm, "subtype", labels, splits, note, seed, draws, scored) for arm in arms]
     outcome = outcome_table(known.reset_index())
-    return rows + [_survival_row(arm, outcome, splits, seed, draws) for arm in arms]
+    return rows + [_survival_row(arm, outcome, splits, seed, draws, scored) for arm in arms], scored
 
 
 def _one_against_rest(subtype: pd.Series, splits: pd.DataFrame) -> tuple[dict[str, pd.Series], str]:
@@ -79,9 +82,10 @@ def _one_against_rest(subtype: pd.Series, splits: pd.DataFrame) -> tuple[dict[st
 
 
 def _auroc_row(
-    arm: Arm, task: str, labels: Mapping[str, pd.Series], splits: pd.DataFrame, note: str, seed: int, draws: int
-) -> Row:
-    """AUROC of one arm, or its mean over several labels of the same patients."""
+    arm: Arm, task: str, labels: Mapping[str, pd.Series], splits: pd.DataFrame, note: str, seed: int, draws: int,
+    scored: dict[tuple[str, str], list[scoring.OutOfFold] | pd.DataFrame],
+) -> Row:  # fmt: skip
+    """AUROC of one arm, or its mean over several labels of the same patients; what it rests on goes into ``scored``."""
     note = "; ".join(text for text in (arm.note, note) if text)
     keys: Row = {"item": "F.CMP", "protocol": arm.protocol, "model": arm.model, "task": task, "metric": "auroc"}
     found = []
@@ -94,7 +98,10 @@ def _auroc_row(
         found.append(scoring.out_of_fold(scores, threshold_from="train", draws=draws, seed=seed))
     if reason:
         return result_row(**keys, note=note, reason=reason)
+    scored[arm.model, task] = found
     first, one = found[0], np.ones((1, len(found[0].y)))
+    spread = scoring.repeats_note(np.mean([each.by_repeat for each in found], axis=0))
+    note = "; ".join(text for text in (note, spread) if text)
     value = np.mean([weighted_auroc(each.y, each.score, one)[0] for each in found])
     band = resampling.banded(value, np.mean([each.draws for each in found], axis=0), len(first.y))
     return result_row(**keys, **band, events=int(first.y.sum()) if task in BINARY else None, note=note)
@@ -163,7 +170,10 @@ def _auroc(model: Any, x: np.ndarray, y: np.ndarray) -> float:
     return float(weighted_auroc(y, model.decision_function(x), np.ones((1, len(y))))[0])
 
 
-def _survival_row(arm: Arm, outcome: pd.DataFrame, splits: pd.DataFrame, seed: int, draws: int) -> Row:
+def _survival_row(
+    arm: Arm, outcome: pd.DataFrame, splits: pd.DataFrame, seed: int, draws: int,
+    scored: dict[tuple[str, str], list[scoring.OutOfFold] | pd.DataFrame],
+) -> Row:  # fmt: skip
     keys: Row = {
         "item": "F.CMP",
         "protocol": arm.protocol,
@@ -171,20 +181,29 @@ def _survival_row(arm: Arm, outcome: pd.DataFrame, splits: pd.DataFrame, seed: i
         "task": "survival",
         "metric": "harrell_c",
     }
-    risk = arm.reason or few_deaths(outcome) or out_of_fold_risk(arm, outcome, splits)
-    if isinstance(risk, str):
-        return result_row(**keys, note=arm.note, reason=risk)
+    risks = arm.reason or few_deaths(outcome) or out_of_fold_risk(arm, outcome, splits)
+    if isinstance(risks, str):
+        return result_row(**keys, note=arm.note, reason=risks)
+    risk = risks.groupby("patient", sort=True)["risk"].mean()
     known = outcome.loc[risk.index]
     time, event = known["time"].to_numpy(), known["event"].to_numpy()
     rng = make_rng(seed, "survival", len(risk))
     found = c_index_interval(time, event, risk.to_numpy(), risk.index.to_numpy(dtype=str), draws=draws, rng=rng)
     reason = "" if np.isfinite(found.value) else "no two patients whose order is known"
+    scored[arm.model, "survival"] = known[["time", "event"]].assign(risk=risk)
+    each = [(outcome.loc[part["patient"]], part["risk"].to_numpy()) for _, part in risks.groupby("repeat")]
+    spread = scoring.repeats_note(
+        np.array([harrell_c(one["time"].to_numpy(), one["event"].to_numpy(), value) for one, value in each])
+    )
+    note = "; ".join(text for text in (arm.note, spread) if text)
     band: Row = {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "interval": found.method}
-    return result_row(**keys, **band, events=int(event.sum()), note=arm.note, reason=reason)
+    return result_row(**keys, **band, events=int(event.sum()), note=note, reason=reason)
 
 
-def out_of_fold_risk(arm: Arm, outcome: pd.DataFrame, splits: pd.DataFrame) -> pd.Series | str:
-    """Risk by patient in SD of the training part, from lifelines' ridge-penalised Cox model; or why there is none.
+def out_of_fold_risk(arm: Arm, outcome: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame | str:
+    """Risk of each test patient and repeat (repeat, patient, risk) in SD of the training part; or why there is none.
+
+    From lifelines' ridge-penalised Cox model.
 
     outcome: time and event by patient; those of test patients are not read.
     """
@@ -201,5 +220,6 @@ def out_of_fold_risk(arm: Arm, outcome: pd.DataFrame, splits: pd.DataFrame) -> p
             risk = cox_risk(train_x, time, event, test_x, penalizer=PENALIZER)
         except NotConverged as error:
             return f"fold {fold}: {error}"
-        risks.append(pd.Series((risk.test - risk.train.mean()) / (risk.train.std() or 1.0), index=test))
-    return pd.concat(risks).groupby(level=0, sort=True).mean()
+        scaled = (risk.test - risk.train.mean()) / (risk.train.std() or 1.0)
+        risks.append(pd.DataFrame({"repeat": repeat_of(fold), "patient": test, "risk": scaled}))
+    return pd.concat(risks, ignore_index=True)

@@ -217,7 +217,7 @@ def coverage_table(scores: pd.DataFrame, omics: Sequence[str], *, draws: int, se
     rows = []
     for omic in (EVERY, *omics):
         for level in LEVELS:
-            part = scores[(scores["metric"] == f"coverage {level:g}") & scores["omic"].isin(_members(omic, omics))]
+            part = scores[(scores["metric"] == f"coverage {level:g}") & scores["omic"].isin(members(omic, omics))]
             if part.empty:
                 rows.append((omic, level, np.nan, 0, 0, np.nan, np.nan, "none: nothing was hidden"))
                 continue
@@ -227,7 +227,8 @@ def coverage_table(scores: pd.DataFrame, omics: Sequence[str], *, draws: int, se
     return pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS))
 
 
-def _members(omic: str, omics: Sequence[str]) -> list[str]:
+def members(omic: str, omics: Sequence[str]) -> list[str]:
+    """The omics that a task is about: itself, or every one."""
     return list(omics) if omic == EVERY else [omic]
 
 

@@ -69,8 +69,8 @@ def _probe_words(probes: np.ndarray) -> str:
         return "no gene has a probe"
     return (
         f"mean beta of all probes of the gene, missing ones left out; promoter or not is not told: {have.sum()} probes "
-        f"of {len(have)} genes, {have.min()} to {have.max()} a gene (median {np.median(have):g}); "
-        f"{len(probes) - len(have)} genes have none"
+        f"of {len(have)} genes, {have.min()} to {have.max()} a gene (median {np.median(have):g})"
+        + (f"; {len(probes) - len(have)} genes have none" if len(have) < len(probes) else "")
     )
 
 

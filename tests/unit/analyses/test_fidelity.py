@@ -16,7 +16,6 @@ from radgen_lib.analyses.fidelity import fidelity_rows, pair_table, pixel_rows
 from radgen_lib.analyses.runs import Run, featured_runs
 from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.seeds import make_rng
-from radgen_lib.metrics.coverage import manifold_scores
 from radgen_lib.metrics.frechet import frechet_distance, pixelrow_frechet
 from radgen_lib.metrics.intervals import patient_bootstrap
 
@@ -155,7 +154,7 @@ def test_good_generator_is_nearer_than_a_bad_one_and_floor_stands_beside(rows: p
     frd = pick(rows, generator="edm", metric="frd", **keys)
     assert frd["low"] < frd["value"] < frd["high"]
     assert frd["interval"].startswith("patient jackknife")
-    for metric in ("frd", "precision", "recall", "coverage"):
+    for metric in ("frd", "precision", "recall", "density", "coverage"):
         row = pick(rows, generator="edm", metric=metric, **keys)
         assert row["low"] <= row["high"]
         assert row["value"] >= 0
@@ -209,22 +208,6 @@ def test_drawn_frechet_is_that_of_the_repeated_rows() -> None:
     for value, w in zip(distances.frechet_draws(a, b, weights), weights.astype(int), strict=True):
         rows = np.repeat(np.arange(len(a)), w)
         assert value == pytest.approx(frechet_distance(a[rows], b[rows]).value)
-
-
-def test_manifold_members() -> None:
-    real = np.array([[0.0], [1.0], [2.0], [3.0], [10.0]])
-    inside = distances.manifold_members(real, real + 0.01)
-    far = distances.manifold_members(real, real + 1000)
-    assert inside["precision"].mean() == inside["recall"].mean() == inside["coverage"].mean() == 1
-    assert far["precision"].mean() == far["recall"].mean() == far["coverage"].mean() == 0
-
-
-@pytest.mark.parametrize("n", [12, 30])
-def test_manifold_members_average_to_the_plain_scores(n: int) -> None:
-    real, made = _pair(5, n=n)
-    members, plain = distances.manifold_members(real, made), manifold_scores(real, made)
-    for metric in ("precision", "recall", "coverage"):
-        assert members[metric].mean() == pytest.approx(getattr(plain, metric))
 
 
 def test_scaling_is_fitted_on_the_folds_training_images(world: Any) -> None:

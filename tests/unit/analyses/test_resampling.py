@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from radgen_lib.analyses import resampling
-from radgen_lib.analyses.concordance import concordance_draws, harrell_pairs, uno_pairs
 from radgen_lib.metrics.classification import auprc_trapz
+from radgen_lib.metrics.concordance import concordance_draws, harrell_pairs, uno_pairs
 from radgen_lib.metrics.intervals import weighted_auroc
 from radgen_lib.metrics.survival import harrell_c, uno_c
 

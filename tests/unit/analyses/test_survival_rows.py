@@ -123,6 +123,12 @@ def test_published_splits_report_train_and_test(world: Any, published: Protocol,
     assert "4 draws of 24 patients, " in test["note"] and "from 120 patients" in test["note"]
     assert train["value"] > 0.6
     mine = risks[(risks["task"] == "survival_subgroup") & (risks["arm"] == "synthetic") & (risks["generator"] == "edm")]
+    p = pick(rows, metric="logrank_p", **keys)
+    tests = [one for _, one in mine[mine["part"] == "test"].groupby("repeat")]
+    assert p["value"] == pytest.approx(np.mean([_split_at_own_median(one) for one in tests]))
+    assert (p["n"], p["events"]) == (test["n"], test["events"])
+    assert p["interval"].startswith("spread over 4 p-values of random 80/20 splits of 24 test patients each")
+    assert p["note"].endswith("such a mean is the p-value of no test")
     for part, row in (("train", train), ("test", test)):
         each = [_harrell(one) for _, one in mine[mine["part"] == part].groupby("repeat")]
         assert row["value"] == pytest.approx(np.mean(each))
@@ -159,6 +165,26 @@ def _harrell(table: pd.DataFrame) -> float:
     return float(concordance_index(table["time"], -table["risk"], table["event"]))
 
 
+def _split_at_own_median(table: pd.DataFrame) -> float:
+    from lifelines.statistics import logrank_test
+
+    high = table["risk"] > table["risk"].median()
+    a, b = table[high], table[~high]
+    return float(logrank_test(a["time"], b["time"], a["event"], b["event"]).p_value)
+
+
+def test_parts_of_equal_risk_have_no_logrank_p() -> None:
+    parts = [
+        pd.DataFrame({"time": [1.0, 2, 3, 4], "event": 1, "risk": 0.5}).assign(part=part, repeat=repeat)
+        for part in ("train", "test")
+        for repeat in (0, 1)
+    ]
+    rows = holdout_rows(pd.concat(parts), [], [1, 1], {"item": "B.TC"}, n=8, events=8)
+    found = {row["metric"]: row for row in rows}
+    assert found["c_harrell"]["value"] == 0.5
+    assert found["logrank_p"]["reason"].startswith("none of 2 p-values of random 80/20 splits")
+
+
 def test_numbers_can_be_computed_again_from_the_risks(found: Any, pick: Pick) -> None:
     rows, _, risks = found
     assert list(risks.columns) == list(RISK_COLUMNS)
@@ -189,6 +215,7 @@ def test_no_source_generator_is_a_reason(world: Any, rigorous: Protocol, cox: Su
     rows, _, _ = survival_rows(world.tables, runs, name="rigorous", protocol=rigorous, survival=cox, seed=1, draws=100)
     radiomics = rows[rows["extractor"] == "radiomics"]
     assert radiomics["reason"].str.contains("no synthetic images of generator edm").all()
+    assert (radiomics[["arm", "generator"]] == "").all(axis=None), "it holds for all of them"
 
 
 def test_too_few_deaths_is_a_reason(world: Any, rigorous: Protocol, cox: Survival) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -66,7 +67,7 @@ def arm(repeats: int = 1, noise: float = 0.3, model: str = "btf_gibbs") -> Arm:
 
 def rows_of(*arms: Arm, patients: pd.DataFrame | None = None, parts: pd.DataFrame | None = None) -> pd.DataFrame:
     parts = splits() if parts is None else parts
-    table = pd.DataFrame(endpoint_rows(arms, parts, people() if patients is None else patients, seed=0, draws=100))
+    table = pd.DataFrame(endpoint_rows(arms, parts, people() if patients is None else patients, seed=0, draws=100)[0])
     return table.set_index(["model", "task"])
 
 
@@ -108,6 +109,13 @@ class TestRows:
         assert table.loc["er", "reason"] == "fold cv0-0: 0 positive and 30 negative training patients"
         assert table.loc["subtype", "reason"] == "fewer than two subtypes with enough patients"
         assert "too few patients: Her2" in table.loc["subtype", "note"]
+
+    def test_notes_have_the_range_over_repeats_of_the_folds(self):
+        table = rows_of(arm(2, noise=1.0), parts=splits(2)).loc["btf_gibbs"]
+        for task in ("er", "subtype", "survival"):
+            low, high = map(float, re.search(r"2 repeats: ([\d.]+) to ([\d.]+)", table.loc[task, "note"]).groups())
+            assert 0 < low < high <= 1, task
+        assert "repeats" not in " ".join(rows_of(arm())["note"])
 
     def test_rare_subtypes_are_left_out_by_name_and_unknown_ones_silently(self):
         known = people()
@@ -186,6 +194,7 @@ class TestSurvival:
         outcome = pd.DataFrame({"time": known["os_days"], "event": known["os_event"].astype(int)})
         risk = out_of_fold_risk(arm(), outcome, splits())
         assert not isinstance(risk, str)
+        risk = risk.groupby("patient")["risk"].mean()
         paired = outcome.loc[risk.index]
         expected = concordance_index(paired["time"], -risk, paired["event"])
         assert rows_of(arm()).loc[("btf_gibbs", "survival"), "value"] == pytest.approx(expected)

@@ -370,9 +370,11 @@ def test_registration_and_bias_correction_are_switches(phantom: tuple[Path, pd.D
     posts = done["kept"] & (done["phase"] != "pre")
     assert done.loc[posts, "motion_before_mm"].notna().all()
     assert done.loc[~posts, "motion_before_mm"].isna().all()
-    assert set(done.loc[posts, "registration"]) == {"rigid"} and set(done.loc[~posts, "registration"]) == {""}
+    kinds = set(done.loc[posts, "registration"].str.split(":").str[0])
+    assert kinds <= {"none", "shift", "rigid"} and kinds & {"shift", "rigid"}
+    assert set(done.loc[~posts, "registration"]) == {""}
     assert set(plain["registration"]) == {""}
-    assert done.loc[posts, "motion_after_mm"].mean() < 0.8 * done.loc[posts, "motion_before_mm"].mean()
+    assert done.loc[posts, "motion_after_mm"].mean() < done.loc[posts, "motion_before_mm"].mean()
     off, on = (np.load(root / f"out/{name}/volumes.npy") for name in ("off", "on"))
     assert off.shape == on.shape
     assert not np.array_equal(off[0], on[0])

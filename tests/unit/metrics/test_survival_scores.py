@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radgen_lib.core.seeds import make_rng
+from radgen_lib.metrics.concordance import c_index_interval
 from radgen_lib.metrics.intervals import patient_bootstrap
 from radgen_lib.metrics.survival import (
-    c_index_interval,
     comparable_pairs,
     harrell_c,
     kaplan_meier,

@@ -30,7 +30,7 @@ from radgen_lib.reporting.factor_figures import (
     traces_figure,
 )
 from radgen_lib.reporting.factor_grids import association_grids, factor_grids, fit_grids, set_grid
-from radgen_lib.reporting.factor_names import METRICS, method_label, method_order, metric_order, task_label
+from radgen_lib.reporting.factor_names import METRICS, method_label, method_order, metric_name, metric_order, task_label
 from radgen_lib.reporting.factor_page import (
     CAPTIONS,
     captions,
@@ -240,15 +240,32 @@ def test_best_other_method_has_not_seen_the_test_patients(results: FactorResults
     assert "ours 0.900 (0.500 to 0.950; n 40, 17 events), best other PCA, all omics 0.860" in said, (
         "not tensorBF's 0.99"
     )
-    assert "Ours is ahead of every other in 2 of these 2 lines; in 0 the interval of another" in said
-    rows = compared()
-    peer = (rows["model"] == "pca") & (rows["metric"] == "impute_rmse_entries")
-    rows.loc[peer, ["value", "low", "high"]] = [0.5, 0.48, 0.52]
-    behind = comparison_words(replace(results, comparison=rows))[0].text
-    assert "in 1 of these 2 lines; in 1 the interval of another" in behind
+    assert "paired intervals" not in said, "no differences, no words about them"
     assert "all omics: ours 0.600 (0.580 to 0.620; n 40), best other PCA, all omics 0.650" in said, (
         "low errors are good"
     )
+
+
+def test_who_is_better_is_said_by_paired_intervals(results: FactorResults) -> None:
+    keys = {"item": "F.CMP", "protocol": "rigorous", "model": "pca", "arm": "btf_gibbs - pca", "n": 40}
+    keys["interval"] = "paired patient bootstrap, 95 %"
+    limits = {"impute_rmse_entries": ("all omics", -0.2, -0.1), "auroc": ("mut_TP53", -0.3, -0.1)}
+
+    def told(**changed: tuple[str, float, float]) -> str:
+        more = [
+            result_row(**keys, metric=f"{metric}_difference", task=task, value=(low + high) / 2, low=low, high=high)
+            for metric, (task, low, high) in {**limits, **changed}.items()
+        ]
+        rows = pd.concat([compared(), result_frame(more)], ignore_index=True)
+        return comparison_words(replace(results, comparison=rows))[0].text
+
+    assert (
+        "of 2 paired intervals 1 lie wholly where ours is better, 1 wholly where the other is, and 0 hold 0" in told()
+    )
+    assert "of 2 paired intervals 2 lie" in told(auroc=("mut_TP53", 0.1, 0.3))
+    assert "of 2 paired intervals 0 lie" in told(impute_rmse_entries=("all omics", -0.1, 0.2))
+    assert metric_name("impute_rmse_entries_difference").unit == "below 0 ours is better"
+    assert metric_name("harrell_c_difference").unit == "above 0 ours is better"
 
 
 @pytest.mark.parametrize(

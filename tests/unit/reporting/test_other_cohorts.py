@@ -12,7 +12,7 @@ import pytest
 
 from radgen_lib.analyses.reference_rows import reference_rows
 from radgen_lib.reporting.assemble import Material, make_figures
-from radgen_lib.reporting.facts import OTHER_LIMITS, PHANTOM_LIMITS, ReportFacts
+from radgen_lib.reporting.facts import OTHER_LIMITS, PHANTOM_LIMITS, VERDICT_LIMITS, ReportFacts
 from radgen_lib.reporting.gaps import NO_FACTORS
 from radgen_lib.reporting.gather import cohort_rows, joined_counts, per_protocol
 from radgen_lib.reporting.labels import OTHER_COHORT, PHANTOM
@@ -113,6 +113,7 @@ def test_page_of_a_phantom_is_about_digital_patients(
 def test_limits_are_those_of_the_cohort(facts: ReportFacts, phantom: ReportFacts) -> None:
     assert phantom.limits[0] == PHANTOM_LIMITS[0]
     assert facts.limits[0].startswith("28 patients")
+    assert set(VERDICT_LIMITS) <= set(facts.limits) and not set(VERDICT_LIMITS) & set(phantom.limits)
     stand_in = {name: OTHER_LIMITS[0] in replace(facts, cohort=name).limits for name in facts.config["cohorts"]}
     assert stand_in == {
         "phantom": True, "tcga_brca_released": False, "tcga_brca": False, "tcga_brca_dynamic": True, "duke": True,
@@ -153,7 +154,15 @@ def test_figures_of_a_cohort_without_results_say_so(
 
 
 def test_card_of_a_phantoms_generator_names_no_released_patients() -> None:
-    fold = {"class_path": "a:B", "options": {}, "image_size": 64, "names": ["G"], "scaling": "s", "patients": ["PH-1"]}
+    fold = {
+        "class_path": "a:B",
+        "options": {},
+        "image_size": 64,
+        "names": ["G"],
+        "scaling": "s",
+        "log": False,
+        "patients": ["PH-1"],
+    }
     card = {"folds": {"r0f0": fold}, "config": {"generator": "edm", "condition": "genes15", "protocol": "rigorous"}}
     text = model_card(card, cohort="phantom")
     assert "digital patients" in text and "TCGA-BRCA" not in text

@@ -314,6 +314,8 @@ def test_gaps_name_what_the_protocol_does_not_run(facts: ReportFacts) -> None:
     assert why(arm="noise", generator="cpdm") == "noise, CPDM: not run under as_published"
     assert why(generator="edm") == "EDM is not run under as_published"
     assert why(arm="noise", generator="noise", design="x") == "no result came from the analysis"
+    left_out = "not drawn under as_published: untrained is not among its generators"
+    assert why(arm="untrained", generator="untrained") == left_out
 
 
 def test_another_count_of_patients_is_a_reason_not_a_value(facts: ReportFacts) -> None:
@@ -349,6 +351,34 @@ def test_risk_groups_repeat_the_logrank_test_of_survival(built: dict[str, pd.Dat
     table = built["B.F2"].set_index("metric")
     assert table.loc["logrank_p", "rigorous"] == 0.31
     assert "a picture" in table.loc["subgroup clusters", "reason"]
+
+
+def test_risk_groups_give_the_reason_of_survival(facts: ReportFacts) -> None:
+    keys = {"item": "B.TC", "condition": "genes15", "extractor": "radiomics", "task": "survival", "model": "cox"}
+    risks = {**keys, "generator": "cpdm", "arm": "synthetic", "design": "out_of_fold", "metric": "logrank_p"}
+    clusters = {"item": "B.F2", "task": "subgroup", "model": "pca", "arm": "synthetic", "generator": "cpdm", "n": 9}
+    number = result_row(**risks, protocol="rigorous", value=0.3, n=20)
+    seen = result_row(**clusters, protocol="as_published", metric="cluster_p", value=0.4)
+
+    def reason(*said: dict[str, Any]) -> str:
+        table = paper.build_tables(result_frame([number, seen, *said]).assign(source="x.csv"), facts)["B.F2"]
+        return str(table.set_index("metric").loc["logrank_p", "as_published_reason"])
+
+    few = result_row(**keys, protocol="as_published", metric="c_harrell", reason="20 patients, 2 deaths")
+    assert reason(few) == "20 patients, 2 deaths"
+    other = {**risks, "protocol": "as_published", "metric": "c_harrell", "value": 0.6, "n": 20}
+    assert reason(result_row(**other)) == "log-rank p: not computed under as_published"
+
+
+def test_reason_of_survival_holds_for_every_generator(facts: ReportFacts) -> None:
+    said = some(
+        item="B.TC", protocol="rigorous", condition="genes15", extractor="radiomics", task="survival_subgroup",
+        model="cox", metric="c_harrell", reason="20 patients, 2 deaths",
+    )  # fmt: skip
+    tables = paper.build_tables(said, facts)
+    side = tables["S.SIDE"].set_index("row")
+    for line in ("survival C-index (final abstract)", "survival C-index (final abstract), EDM (this project's model)"):
+        assert side.loc[line, "rigorous_reason"] == "20 patients, 2 deaths"
 
 
 def test_columns_come_in_groups(built: dict[str, pd.DataFrame]) -> None:

@@ -71,6 +71,10 @@ def test_kinds_of_ranges_have_short_names(interval: str, kind: str) -> None:
 
 def test_value_without_interval_says_why() -> None:
     assert judge(1.0, 1.0, NAN, NAN, preset="paper").reason == "the rerun has no interval"
+    four = "none: 4 patients, an interval needs 5"
+    assert judge(1.33, 1.4, NAN, NAN, preset="paper", interval=four) == (
+        "not judged", "the rerun has no interval: 4 patients, an interval needs 5",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("preset", ["mini", "demo", "proof"])

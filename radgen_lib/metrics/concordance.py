@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from radgen_lib.metrics.survival import comparable_pairs, pair_scores
+from radgen_lib.metrics.intervals import FEWEST_PATIENTS, Interval, patient_counts, percentile_interval
+from radgen_lib.metrics.survival import checked_risk, checked_survival, comparable_pairs, pair_scores
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,27 @@ def concordance_draws(pairs: Pairs, risk: np.ndarray, weights: np.ndarray) -> np
     total = ((drawn_deaths @ comparable) * weights).sum(axis=1)
     concordant = ((drawn_deaths @ won) * weights).sum(axis=1)
     return np.divide(concordant, total, out=np.full(len(weights), np.nan), where=total > 0)
+
+
+def c_index_interval(
+    time: np.ndarray,
+    event: np.ndarray,
+    risk: np.ndarray,
+    patients: np.ndarray,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+) -> Interval:
+    """Harrell's C with a patient bootstrap, all draws at once; the same numbers as drawing rows and recomputing.
+
+    A patient's copies in a draw are never compared with each other. Draws without a comparable pair are left out.
+    """
+    time, event = checked_survival(time, event)
+    risk = checked_risk(risk, len(time))
+    pairs, n = harrell_pairs(time, event), len(np.unique(patients))
+    value = float(concordance_draws(pairs, risk, np.ones((1, len(time))))[0])
+    if n < FEWEST_PATIENTS or not np.isfinite(value):
+        return percentile_interval(value, np.empty(0), n, level)
+    counts = patient_counts(patients, draws, rng).astype(float)
+    return percentile_interval(value, concordance_draws(pairs, risk, counts), n, level)
