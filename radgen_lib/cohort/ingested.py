@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -130,7 +131,8 @@ def _project(
     stores = {k: np.load(shards[k] / "volumes.npy", mmap_mode="r", allow_pickle=False) for k in set(chosen["shard"])}
     side = next(iter(stores.values())).shape[-1]
     pre = phases[(phases["phase"] == "pre") & phases["kept"].astype(bool)]
-    with_pre = set(zip(pre["patient"], pre["study_number"], strict=True))
+    with_pre = set(zip(pre["patient"], pre["study_number"], pre["side"], strict=True))
+    with_pre |= {(patient, study, None) for patient, study, _ in with_pre}  # for what is no phase of a side
     images = np.empty((len(chosen), side, side), dtype=np.uint8)
     rows = []
     for position, phase in enumerate(chosen.itertuples()):
@@ -138,7 +140,9 @@ def _project(
         flat = volume.mean(axis=0) if how == "mean" else volume.max(axis=0)
         images[position] = np.rint(np.clip(flat / WHITE[how], 0, 1) * 255).astype(np.uint8)
         note = f"study {phase.study_number}, {phase.phase}, {how} projection"
-        note += "" if (phase.patient, phase.study_number) in with_pre else "; scaled by itself: no pre-contrast phase"
+        of_side = phase.side if re.fullmatch(r"pre(-\d+)?|post\d+(-\d+)?", phase.phase) else None
+        scaled = (phase.patient, phase.study_number, of_side) in with_pre
+        note += "" if scaled else "; scaled by itself: no pre-contrast phase"
         rows.append((position, phase.volume, phase.series, phase.patient, phase.view, note))
     return pd.DataFrame(rows, columns=list(SERIES_COLUMNS)).astype({"image_index": np.int64}), images
 

@@ -82,9 +82,12 @@ def check_patients(selection: pd.DataFrame, allowed: float, path: Path) -> None:
 def check_tables(tables: pd.DataFrame, allowed: float) -> None:
     """Raise DataError when a larger share than ``allowed`` of a unit (rows, samples ...) of a table was lost.
 
-    ``tables`` as in :func:`losses`; the line names the table that lost most.
+    ``tables`` as in :func:`losses`; the line names the table that lost most. One lost table of the few that a study has
+    is told, and stops nothing: its omic is absent.
     """
     found = [(counts.drop("", errors="ignore"), counts.sum(), table, unit) for table, unit, counts in _groups(tables)]
     for lost, total, table, unit in sorted(found, key=lambda group: -group[0].sum() / max(group[1], 1)):
+        if unit == "tables" and lost.sum() < 2:
+            continue
         ordered = [reason for reason, count in _by_number(lost) for _ in range(count)]
         check_lost(pd.Series(ordered, dtype=object), int(total), allowed, Path(table), what=unit)

@@ -84,6 +84,9 @@ def registered(moving: Volume, fixed: Volume, how: How) -> Registered:
     return Registered(result, before, after, None if used == "none" else transform, outcome)
 
 
+_STILL = "it moves less than a tenth of a voxel"
+
+
 def _stepwise(pair: Pair, still: Transform, steps: tuple[Kind, ...]) -> tuple[str, Transform, float, float, list[str]]:
     """Kind and transform of the last step that is used, motion before and after, and why later steps are not used."""
     used, transform, before, after = "none", still, _NAN, _NAN
@@ -97,7 +100,8 @@ def _stepwise(pair: Pair, still: Transform, steps: tuple[Kind, ...]) -> tuple[st
             return used, transform, before, after, [*reasons, f"{kind} failed, its search found no end"]
         doubt = max(doubt, apart)
         if fault:
-            reasons.append(f"{kind} dropped, {fault}")
+            if fault != _STILL:  # there was nothing to do, which is no fault
+                reasons.append(f"{kind} dropped, {fault}")
             if kind == "shift":
                 before = after = pair.distance(found, still)
             continue
@@ -115,7 +119,7 @@ def _judged(pair: Pair, kind: Kind, before: Transform, found: Transform, doubt: 
         return "it does not raise mutual information", 0.0
     moves = pair.distance(found, before)
     if moves <= _VOXELS * float(np.prod(pair.target.GetSpacing())) ** (1 / 3):
-        return "it moves less than a tenth of a voxel", 0.0
+        return _STILL, 0.0
     apart = pair.apart(kind, before, found)
     return ("two halves of the image disagree about it" if moves <= _SURE[kind] * max(apart, doubt) else ""), apart
 

@@ -93,7 +93,7 @@ def _shown(rows: pd.DataFrame) -> list[Sheet]:
 
 def _studies(listed: pd.DataFrame) -> list[StudySheets]:
     """One row a study, those with refused stacks first."""
-    studies = listed["volume"].astype(str).str.rpartition("/")[0]
+    studies = pd.Series([str(volume).rpartition("/")[0] for volume in listed["volume"]], listed.index, dtype=str)
     found = []
     for (study, archive), rows in listed.groupby([studies, "archive"], sort=True):
         kept = rows["kept"].to_numpy(bool)

@@ -45,8 +45,9 @@ PHANTOM_LIMITS = (
 )
 
 OTHER_LIMITS = (
-    "The single split of CPDM is known by the series of its four test images. In a cohort of other series images "
-    "number 1, 16, 24 and 33 stand in for them: the design is the same, the test is another one.",
+    "The single split of CPDM is known by the series of its four test images. Where none of them is in a cohort of "
+    "other series, those of the images number 1, 16, 24 and 33 that exist stand in: the design is the same, the test "
+    "is another one. Where only some of the papers' series are used, only those of the four that are here are tested.",
 )
 
 

@@ -21,7 +21,7 @@ PUBLISHED_DESIGNS, RIGOROUS_DESIGNS = ("published_split", "published_folds"), ("
 # Arms that are made with a protocol's primary generator alone, as first or second part of a difference too.
 PRIMARY_ARMS = ("both", "shuffled", "clinical+synthetic")
 WEIGHTS = "weights not present"
-OWN_LINES = "every model has lines of its own"
+OWN_LINES = "every arm and model has lines of its own"
 # In this order a lack is looked for: the arm says more than the metric that only this arm has.
 _PARTS = ("arm", "model", "generator", "metric", "task", "extractor", "condition")
 
@@ -41,6 +41,12 @@ class Evidence:
     def has_number(self, protocol: str, column: str, value: str) -> bool:
         """Whether any row of ``protocol`` that gives no reason has ``value`` in ``column``."""
         return any(row["protocol"] == protocol and row[column] == value and not row["reason"] for row in self._rows)
+
+    def numbered(self, protocol: str, keys: dict[str, str]) -> bool:
+        """Whether ``protocol`` has a number of a cell's condition, features, task and model (those it names)."""
+        columns = [column for column in ("condition", "extractor", "task", "model") if keys[column]]
+        rows = (row for row in self._rows if row["protocol"] == protocol and not row["reason"])
+        return any(all(row[column] == keys[column] for column in columns) for row in rows)
 
     def lacks(self, keys: dict[str, str], protocol: str) -> str:
         """The smallest combination of keys that the protocol has no row of, in words; "" where nothing was run."""
@@ -68,6 +74,8 @@ def missing_reason(item: str, keys: dict[str, str], protocol: str, facts: RunFac
     """
     rules = (*_condition_rules(item, keys, protocol, facts), *_task_rules(item, keys, protocol, facts, told))
     said = next((reason for holds, reason in rules if holds), "")
+    if not said and item in ("B.TB", "B.TC") and not keys["arm"] and told.numbered(protocol, keys):
+        return OWN_LINES  # the line holds a reason of another protocol for all of them
     said = said or _said_by_analysis(keys, protocol, told.reasons)
     said = said or _not_drawn(keys, protocol, facts, told) or told.lacks(keys, protocol)
     # A line for every model holds a reason of another protocol; where this one has numbers, they stand model by model.

@@ -95,6 +95,12 @@ class Decisions:
         self._lost[name, unit, ""] += kept
         self._lost.update((name, unit, reason) for reason in lost)
 
+    def untally(self, table: str | Path) -> None:
+        """Forget the counts of a table that is left out whole: it counts once, as a table."""
+        name = table.name if isinstance(table, Path) else table
+        for what in [what for what in self._lost if what[0] == name]:
+            del self._lost[what]
+
     def losses(self) -> pd.DataFrame:
         """What was counted: table, unit, reason ("": kept), count; kept and lost are the whole of a unit."""
         rows = [(*what, count) for what, count in self._lost.items()]

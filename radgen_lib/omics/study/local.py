@@ -196,6 +196,7 @@ def _write_folder(
             path = write(profile, work / str(number), renaming, log)
         except DataError as error:
             log.add(kind, profile.path, profile.stable_id or kind, "left out", str(error))
+            log.untally(profile.path)
             log.tally(STUDY, "tables", 0, [str(error)])
             faults.append(error)
             continue

@@ -210,7 +210,8 @@ def write_clinical(profile: Profile, folder: Path, renaming: Renaming, log: Deci
         for number, row in _rows_of_patients(table, places, renaming.index, log):
             said = {what: clean(row[place]) for what, place in used.items()}
             cells = {what: reader.read(what, text, number) if reader else text for what, text in said.items()}
-            cells["patient"] = renaming.name(row[places["patient"]])
+            named = row[places["patient"]]
+            cells["patient"] = "" if named.strip() in MISSING_CELLS else renaming.name(named)
             line = _row_at(write, out, line, number, list(cells.values()))
     if reader:
         reader.report()

@@ -137,8 +137,9 @@ def _finished(
     empty = int(np.isnan(values).all(axis=1).sum())
     log.tally(path, "samples", len(values) - empty, ["none of its cells holds a number"] * empty)
     good = enough_values(genes, values, choices, path, log)
-    few = int((~good).sum())
-    log.tally(path, "genes", len(genes) - few, [f"missing in more than {choices.max_missing:g} of the samples"] * few)
+    # What `max_missing` leaves out was asked for; a gene without any number was not.
+    blank = int(np.isnan(values).all(axis=0).sum())
+    log.tally(path, "genes", len(genes) - blank, ["none of its cells holds a number"] * blank)
     if not good.any():
         raise data_error(path.name, "no gene has enough values", "Look into the decisions, or leave the matrix out")
     if not good.all():

@@ -157,7 +157,7 @@ class _Reading:
             try:
                 other = read_profile(profile, self.index, choices, Selection(), Decisions(), sketch=True).matrix
             except DataError as error:
-                self._lost(profile, error)
+                self._told(profile, error)  # nothing is lost: it would not have been used
                 break
             like = matrix_likeness(read.matrix, other)
             note = f"median rank correlation per gene over {like.genes} genes, with {read.matrix.omic} in use"
@@ -182,8 +182,12 @@ class _Reading:
         return nothing, {}, "no mutation file"
 
     def _lost(self, profile: Profile, error: DataError) -> None:
-        _LOG.warning("%s", error)
+        self.log.untally(profile.path)
         self.log.tally(STUDY, "tables", -1, [str(error)])
+        self._told(profile, error)
+
+    def _told(self, profile: Profile, error: DataError) -> None:
+        _LOG.warning("%s", error)
         self.log.add(profile.kind, profile.path, profile.stable_id or profile.kind, "left out", str(error))
 
     def _first_fault(self) -> str:

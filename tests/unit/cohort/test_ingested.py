@@ -32,6 +32,7 @@ def phase(patient: str, number: int, name: str, row: int, **other: object) -> di
         "patient": patient,
         "series": f"1.2.{number}.{name}",
         "study_number": number,
+        "side": "",
         "phase": name,
         "view": "sagittal",
         "index_phase": name == "post1",

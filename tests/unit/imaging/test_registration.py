@@ -189,8 +189,8 @@ def test_a_search_that_fails_keeps_what_there_is_and_is_told(monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(Pair, "_spline", fails)
         rigid = registered(moving, breast(), "bspline")
-    assert rigid.outcome.startswith("shift: rigid dropped, ") and rigid.after_mm < 0.35
-    assert rigid.outcome.endswith("; bspline failed, its search found no end")
+    assert rigid.outcome.startswith("shift: ") and rigid.after_mm < 0.35
+    assert rigid.outcome.endswith("bspline failed, its search found no end")
     monkeypatch.setattr(Pair, "_descend", fails)
     nothing = registered(moving, breast(), "bspline")
     assert nothing.outcome == "none: shift failed, its search found no end"

@@ -20,7 +20,7 @@ from radgen_lib.omics.btf.estimator import BayesianTensorFactorisation
 from radgen_lib.reporting import factor_words as words
 from radgen_lib.reporting.factor_charts import associations_figure, common_scale, comparison_figure, counts
 from radgen_lib.reporting.factor_compared import comparison_grids, coverage_grid, gap_grid
-from radgen_lib.reporting.factor_convergence import OPEN_FACTORS, OPEN_FIT, UNKNOWN
+from radgen_lib.reporting.factor_convergence import OPEN_FACTORS, OPEN_FIT, TOO_SHORT, UNKNOWN
 from radgen_lib.reporting.factor_figures import (
     calibration_figure,
     loadings_figure,
@@ -503,6 +503,7 @@ def test_a_fit_that_did_not_converge_is_announced_first(results: FactorResults) 
          OPEN_FIT),
         (["share_0", "share_3", "x_worst", "x_q95"], "variance explained by 2 components and factors of patients.",
          OPEN_FACTORS),
+        (["signal_worst"], "the worst of the reconstructed entries.", TOO_SHORT),
         ([], "", UNKNOWN),
     ],
 )  # fmt: skip
@@ -511,7 +512,8 @@ def test_words_of_convergence_are_of_what_failed(
 ) -> None:
     names = ["log_likelihood", *(f"tau_{i}" for i in range(3)), "signal_worst", "signal_q95", "share_0", "share_3"]
     checks = pd.DataFrame({"quantity": [*names, "x_worst", "x_q95", "share_9"], "reason": ""})
-    checks = checks.assign(ok=~checks["quantity"].isin(failed))
+    checks = checks.assign(ok=~checks["quantity"].isin(failed), r_hat=1.0)
+    checks.loc[~checks["ok"], "r_hat"] = 1.4
     checks.loc[checks["quantity"] == "share_9", ["ok", "reason"]] = [False, "does not vary"]
     fit = SimpleNamespace(**{**vars(results.model), "diagnostics_": checks})
     bad = replace(results, model=fit, fits=fits_table({"full": {"r_hat": 1.4}, "cv0-0": {}}))  # type: ignore[arg-type]
