@@ -14,6 +14,7 @@ _TINY_EDM = {
     "sampler": "heun",
     "sampling_steps": 6,
 }
+_MINI_EDM = {"channels": [8, 16, 16], "sampler": "heun", "sampling_steps": 2, "res_blocks": 1, "working_size": 16}
 
 _FEW_SPLITS = {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1}
 
@@ -90,25 +91,8 @@ MINI: dict[str, Any] = {
                     "epochs": 2,
                 }
             },
-            "edm": {
-                "options": {
-                    "channels": [8, 16, 16],
-                    "sampler": "heun",
-                    "sampling_steps": 2,
-                    "res_blocks": 1,
-                    "working_size": 16,
-                    "epochs": 2,
-                }
-            },
-            "untrained": {
-                "options": {
-                    "channels": [8, 16, 16],
-                    "sampler": "heun",
-                    "sampling_steps": 2,
-                    "res_blocks": 1,
-                    "working_size": 16,
-                }
-            },
+            "edm": {"options": {**_MINI_EDM, "epochs": 2}},
+            "untrained": {"options": _MINI_EDM},
             "vae": {"options": {"width": 0.125, "working_size": 32, "epochs": 2}},
         },
         "sampling": {"draws_heldout": 2, "max_synthetic": 30},
