@@ -48,7 +48,7 @@ rule fidelity:
         protocol=lambda w: CPDM["protocols"][w.protocol],
         runs=lambda w: LAYOUT.run_names(w.cohort, w.protocol),
         draws=CPDM["prediction"]["bootstrap"],
-        code=digest_of("radgen_lib.analyses.fidelity"),
+        code=digest_of("radgen_lib.analyses.trainings"),
     script:
         "../workflow_scripts/fidelity.py"
 

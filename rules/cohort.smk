@@ -119,7 +119,12 @@ rule splits:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         seed=CONFIG.seed,
-        splits=lambda wildcards: TREE["cohorts"][wildcards.cohort]["splits"],
+        # Further trainings are no folds of the file: their number is no reason to draw it again.
+        splits=lambda wildcards: {
+            name: value
+            for name, value in TREE["cohorts"][wildcards.cohort]["splits"].items()
+            if name != "trainings"
+        },
         stand_in=lambda wildcards: not CONFIG.cohorts[wildcards.cohort].takes_papers,
         tasks=[*CPDM["prediction"]["tasks"], "survival", "survival_subgroup"],
         code=digest_of("radgen_lib.cohort.splits"),

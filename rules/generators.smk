@@ -47,7 +47,7 @@ rule train_generator:
 
 
 rule sample_images:
-    """Draw images: held-out patients, patients without MRI, shuffled and shifted conditions for the primary one."""
+    """Draw images: held-out patients, patients without MRI, shuffled conditions (primary one), shifted conditions."""
     input:
         card=f"{RUN}/card.json",
         weights=f"{RUN}/weights.safetensors",
@@ -77,9 +77,14 @@ rule sample_images:
             w.cohort, w.protocol, w.condition, w.generator, w.chunk
         ),
         sampling=CPDM["sampling"],
+        shifted_variables=CPDM["adherence"]["response_variables"],
+        shifted_patients=CPDM["adherence"]["response_patients"],
+        shifted=lambda w: LAYOUT.shifted_folds(
+            w.cohort, w.protocol, w.generator, w.chunk
+        ),
         primary=lambda w: CPDM["protocols"][w.protocol]["primary"] == w.generator,
         class_path=lambda w: CONFIG.cpdm.generators[w.generator].class_path,
-        code=lambda w: LAYOUT.generator_digest(w.generator, "sampling"),
+        code=lambda w: LAYOUT.generator_digest(w.generator, "plans"),
     script:
         "../workflow_scripts/sample_images.py"
 

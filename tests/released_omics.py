@@ -1,4 +1,4 @@
-"""A small made-up tensor in the format of the public TCGA 2012 tables (R objects), and gene sets in that of KEGG's."""
+"""A small made-up tensor in the format of the public TCGA 2012 tables, gene sets in that of KEGG's, and receptors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def matrix_constructor(data: xarray.DataArray, converter: object) -> object:
 
 
 def write_omics(folder: Path, patients: Sequence[str], *, seed: int = 0) -> dict[str, Path]:
-    """Write both tables and the gene sets into ``folder``; registry name -> file.
+    """Write both tables, the gene sets and the receptors into ``folder``; registry name -> file.
 
     Three latent factors move expression, copy number and methylation (two probes a gene, beta values) of all genes.
     """
@@ -42,7 +42,19 @@ def write_omics(folder: Path, patients: Sequence[str], *, seed: int = 0) -> dict
         rdata.write_rda(files[f"tcga2012_{chromosome}"], {"tcga2012brca": value}, constructor_dict=constructors)
     files["kegg_gene_sets"] = folder / "sets.gmt"
     files["kegg_gene_sets"].write_text(_gene_sets(rng), encoding="utf-8")
+    files["pam50_receptors"] = folder / "receptors.csv"
+    files["pam50_receptors"].write_text(_receptors(patients), encoding="utf-8-sig")
     return files
+
+
+def _receptors(patients: Sequence[str]) -> str:
+    """Every word that the table of TCGA 2012 has for a receptor."""
+    er = ("Positive", "Positive", "Negative", "Indeterminate", "Not Performed")
+    her2 = ("Negative", "Positive", "Equivocal", "Not Available", "Negative", "")
+    lines = ["ID,Gender,Age,ER,PR,HER2,PAM50"]
+    for i, patient in enumerate(patients):
+        lines.append(f"{patient},FEMALE,{40 + i % 40},{er[i % 5]},{er[(i + 1) % 5]},{her2[i % 6]},Luminal A")
+    return "\n".join(lines) + "\n"
 
 
 def _gene(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:

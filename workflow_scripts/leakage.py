@@ -11,6 +11,7 @@ with open_job(snakemake) as card:
     from radgen_lib.audit.leakage import check_leakage, read_fits
     from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.rows import result_frame
+    from radgen_lib.core.trainings import split_of
 
     job, params = snakemake, snakemake.params
     splits = pd.read_parquet(job.input.splits)
@@ -20,8 +21,9 @@ with open_job(snakemake) as card:
     eligible = {name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")}
     if factors:
         eligible["factors"] = set(factors[0]["patient"])
+    # A further training of the single split must keep to that split's patients.
     fits = [
-        fit
+        {**fit, "fold": split_of(fit["fold"])}
         for path, (condition, generator, _) in zip(job.input.cards, params.runs, strict=True)
         for fit in read_fits(path, condition=condition, generator=generator)
     ]

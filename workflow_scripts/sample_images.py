@@ -10,7 +10,8 @@ with open_job(snakemake) as card:
 
     from radgen_lib.core.atomic import write_array, write_parquet
     from radgen_lib.generators.base import device_for
-    from radgen_lib.generators.sampling import SamplePlan, choose_others, draw_samples, plan_rows
+    from radgen_lib.generators.plans import job_rows
+    from radgen_lib.generators.sampling import SamplePlan, choose_others, draw_samples, factors_to_shift
     from radgen_lib.generators.store import load_generators
 
     job, params = snakemake, snakemake.params
@@ -19,12 +20,20 @@ with open_job(snakemake) as card:
     patients = pd.read_parquet(job.input.patients)
     patients = patients[patients["patient"].isin(conditions["patient"])]
     others = choose_others(patients, params.sampling["max_synthetic"], seed=params.seed)
-    plan = SamplePlan(params.sampling["draws_heldout"], params.synthetic_folds, others, params.primary, params.seed)
     fitted = load_generators(Path(job.input.card))
+    plan = SamplePlan(
+        params.sampling["draws_heldout"],
+        params.synthetic_folds,
+        others,
+        params.primary,
+        params.seed,
+        shifted={fold: factors_to_shift(fitted[fold].names, params.shifted_variables) for fold in params.shifted},
+        shifted_patients=params.shifted_patients,
+    )
     images, index = draw_samples(
         fitted,
         {fold: rows["patient"] for fold, rows in trained_on.items()},
-        plan_rows(pd.read_parquet(job.input.splits), params.folds, plan),
+        job_rows(pd.read_parquet(job.input.splits), params.folds, plan),
         conditions,
         device=device_for(params.class_path, job.config["device"]),
         what=f"images of {job.wildcards.generator}",

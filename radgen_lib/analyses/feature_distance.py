@@ -47,16 +47,15 @@ def matched_sets(
         scale = RealScale.fit(train.to_numpy())
         varying &= scale.varying
         pairs = _meet(tests, held[held["fold"] == fold])
-        sides = {"real": real.loc[pairs["image_index"]].reset_index(drop=True), "made": pairs[names]}
-        scored = {side: pd.DataFrame(scale.apply(values.to_numpy())) for side, values in sides.items()}
-        both = pd.concat(scored, axis=1).assign(
-            image=pairs["image_index"].to_numpy(), patient=pairs["patient"].to_numpy()
-        )
+        sides = (real.loc[pairs["image_index"]], pairs[names])
+        scored = pd.DataFrame(np.hstack([scale.apply(values.to_numpy(dtype=float)) for values in sides]))
+        both = scored.assign(image=pairs["image_index"].to_numpy(), patient=pairs["patient"].to_numpy())
         folds.setdefault(repeat_of(str(fold)), []).append(both)
     repeats, patients = [], np.empty(0, dtype=str)
     for _, parts in sorted(folds.items()):
         joined = pd.concat(parts).sort_values("image", kind="stable")
-        repeats.append((joined["real"].to_numpy()[:, varying], joined["made"].to_numpy()[:, varying]))
+        found_real, found_made = np.hsplit(joined.drop(columns=["image", "patient"]).to_numpy(dtype=float), 2)
+        repeats.append((found_real[:, varying], found_made[:, varying]))
         patients = joined["patient"].to_numpy(dtype=str)
     return repeats, patients, len(columns) - int(varying.sum())
 
@@ -147,9 +146,26 @@ def distance_rows(
     frechet = [frechet_distance(a, b, allow_singular=True) for a, b in sets]
     singular = f"; {RANK_NOTE}" if any(f.singular for f in frechet) else ""
     band = _jackknife_band(float(np.mean([f.value for f in frechet])), sets, row_patient)
-    name = "frd" if keys["extractor"] == "radiomics" else "fid"
-    rows.append(result_row(**keys, **band, metric=name, note=note + singular))
+    rows.append(result_row(**keys, **band, metric=_frechet_name(keys["extractor"]), note=note + singular))
     return rows + _manifold_rows(sets, weights, n, {**keys, "note": note})
+
+
+def distance_values(
+    real_features: pd.DataFrame, table: pd.DataFrame, splits: pd.DataFrame, design: str, extractor: str
+) -> dict[str, float]:
+    """KID and Frechet distance of :func:`distance_rows` without their intervals; empty where there is none."""
+    from radgen_lib.metrics.frechet import frechet_distance
+
+    sets, patients, _ = matched_sets(real_features, table, splits, design, extractor)
+    if not sets or sets[0][0].shape[1] == 0 or len(np.unique(patients)) < 2:
+        return {}
+    kid = _kid_band(sets, patients, draws=1, seed=0)["value"]
+    frechet = [frechet_distance(a, b, allow_singular=True).value for a, b in sets]
+    return {"kid": kid, _frechet_name(extractor): float(np.mean(frechet))}
+
+
+def _frechet_name(extractor: str) -> str:
+    return "frd" if extractor == "radiomics" else "fid"
 
 
 def _manifold_rows(sets: Sets, weights: np.ndarray, n: int, keys: dict[str, Any]) -> list[Row]:
@@ -184,7 +200,7 @@ def floor_rows(real_features: pd.DataFrame, keys: dict[str, Any], *, seed: int) 
     keep = scale.varying
     z = scale.apply(values)[:, keep]
     patients = real_features["patient"].to_numpy(dtype=str)
-    name = "frd" if keys["extractor"] == "radiomics" else "fid"
+    name = _frechet_name(keys["extractor"])
     singular = f"{RANK_NOTE}; " if len(z) // 2 <= z.shape[1] else ""
 
     def frechet(a: np.ndarray, b: np.ndarray) -> float:

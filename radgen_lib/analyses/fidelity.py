@@ -136,20 +136,12 @@ def pixel_rows(pairs: pd.DataFrame, keys: dict[str, Any], protocol: Protocol, *,
     MSE and SSIM average all draws. Draws are reduced per test image, repeats averaged per image; then images are
     averaged (``split_unit: image``) or first averaged within their patient. Intervals resample patients in both cases.
     """
-    pairs = published_draws(pairs)
-    by_image = pairs.groupby(["repeat", "fold", "patient", "image_index"])
-    reduced = by_image.agg(
-        pixelrow_frechet_best=("pixelrow", "min"), pixelrow_frechet_mean=("pixelrow", "mean"), mse=("mse", "mean"),
-        ssim=("ssim", "mean"), k=("draw", "size"),
-    ).groupby(["patient", "image_index"]).mean()  # fmt: skip
-    patients = reduced.groupby("patient")
-    sums, counts = patients[list(PIXEL_METRICS)].sum(), patients.size().to_numpy(dtype=float)
+    reduced, numerator, denominator = _by_patient(pairs, protocol)
     by_image_mean = protocol.split_unit == "image"
-    numerator = sums.to_numpy() if by_image_mean else sums.to_numpy() / counts[:, None]
-    denominator = counts if by_image_mean else np.ones_like(counts)
-    weights = resampling.patient_weights(len(counts), draws, seed)
+    people = len(denominator)
+    weights = resampling.patient_weights(people, draws, seed)
     drawn = (weights @ numerator) / (weights @ denominator)[:, None]
-    lone = len(counts) < 2
+    lone = people < 2
     left_out = None if lone else (numerator.sum(axis=0) - numerator) / (denominator.sum() - denominator)[:, None]
     note = (
         f"mean over {len(reduced)} test images" if by_image_mean else f"{len(reduced)} test images, mean over patients"
@@ -160,12 +152,32 @@ def pixel_rows(pairs: pd.DataFrame, keys: dict[str, Any], protocol: Protocol, *,
     for column, metric in enumerate(PIXEL_METRICS):
         value = numerator[:, column].sum() / denominator.sum()
         without = None if left_out is None or metric not in BCA_METRICS else left_out[:, column]
-        band = resampling.banded(value, drawn[:, column], len(counts), left_out=without)
+        band = resampling.banded(value, drawn[:, column], people, left_out=without)
         headline = metric.endswith("best") and protocol.frechet_headline == "pixelrow_best_of_draws"
         drawn_note = f"first {min(k, PUBLISHED_DRAWS):.0f} draws" if metric.startswith("pixelrow") else f"{k:.0f} draws"
         parts = ("headline" if headline else "", f"{note}, {drawn_note} each", diverged)
         rows.append(result_row(**keys, **band, metric=metric, note="; ".join(part for part in parts if part)))
     return rows
+
+
+def _by_patient(pairs: pd.DataFrame, protocol: Protocol) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Metrics by test image, and the numerator [patients, metrics] and denominator [patients] of their mean."""
+    by_image = published_draws(pairs).groupby(["repeat", "fold", "patient", "image_index"])
+    reduced = by_image.agg(
+        pixelrow_frechet_best=("pixelrow", "min"), pixelrow_frechet_mean=("pixelrow", "mean"), mse=("mse", "mean"),
+        ssim=("ssim", "mean"), k=("draw", "size"),
+    ).groupby(["patient", "image_index"]).mean()  # fmt: skip
+    patients = reduced.groupby("patient")
+    sums, counts = patients[list(PIXEL_METRICS)].sum().to_numpy(), patients.size().to_numpy(dtype=float)
+    if protocol.split_unit == "image":
+        return reduced, sums, counts
+    return reduced, sums / counts[:, None], np.ones_like(counts)
+
+
+def pixel_means(pairs: pd.DataFrame, protocol: Protocol) -> dict[str, float]:
+    """The values of :func:`pixel_rows` without their intervals, by metric."""
+    _, numerator, denominator = _by_patient(pairs, protocol)
+    return dict(zip(PIXEL_METRICS, (numerator.sum(axis=0) / denominator.sum()).tolist(), strict=True))
 
 
 def published_draws(pairs: pd.DataFrame) -> pd.DataFrame:

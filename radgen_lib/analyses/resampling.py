@@ -10,6 +10,7 @@ from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.intervals import patient_counts, percentile_interval
 
 LEVEL = 95
+FEWEST_TRAININGS = 3
 
 
 def patient_weights(n: int, draws: int, seed: int, *names: object) -> np.ndarray:
@@ -81,6 +82,25 @@ def banded(
     found = percentile_interval(float(value), drawn, n, LEVEL / 100, left_out=left_out)
     method = f"paired {found.method}" if paired and not found.method.startswith("none") else found.method
     return {"value": float(value), "low": found.low, "high": found.high, "n": n, "interval": method + scheme}
+
+
+def trainings_band(values: np.ndarray) -> dict[str, Any]:
+    """Fields ``value, low, high, interval`` of a metric over trainings from several seeds: [t] finite values, t > 1.
+
+    From three on Student's t interval of the mean; of two their range, which is no interval. Neither knows of other
+    patients: all trainings are tested on the same images.
+    """
+    t, mean = values.size, float(values.mean())
+    if np.ptp(values) == 0:
+        return {"value": mean, "low": np.nan, "high": np.nan, "interval": f"none: {t} trainings gave the same value"}
+    if t < FEWEST_TRAININGS:
+        low, high = float(values.min()), float(values.max())
+        return {"value": mean, "low": low, "high": high, "interval": f"range of {t} trainings"}
+    from scipy.stats import t as student
+
+    half = float(student.ppf(0.5 + LEVEL / 200, t - 1) * values.std(ddof=1) / np.sqrt(t))
+    method = f"t interval of the mean over {t} trainings, {LEVEL} %"
+    return {"value": mean, "low": mean - half, "high": mean + half, "interval": method}
 
 
 def spread(values: np.ndarray, what: str) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import pandas as pd
 
 from radgen_lib.core.config.cpdm import Protocol
 from radgen_lib.core.errors import DataError
+from radgen_lib.core.trainings import SINGLE_SPLIT, TRAININGS, is_further
 
 # Under B-W10 this stands on every row that images made from the 15 genes enter, whatever the endpoint.
 FITTED_FACTORS = "the factors were fitted, without any label, on the tested patients too (see F.CMP for unseen ones)"
 SELECTED_GENES = "the 15 genes were chosen by survival of TCGA-BRCA patients (B-W10)"
 EXTRACTORS = ("radiomics", "vgg16", "resnet50", "inception", "radimagenet")
 _FOLD_NAMES = (
-    ("published_split", re.compile(r"split")),
+    ("published_split", re.compile(SINGLE_SPLIT)),
     ("published_folds", re.compile(r"image-\d+")),
     ("grouped", re.compile(r"r(\d+)f\d+")),
     ("site", re.compile(r"site-.+")),
@@ -62,7 +63,12 @@ def selection_note(protocol: Protocol, condition: str, *, on_fitted: bool = Fals
 
 
 def design_of(fold: str) -> str:
-    """Design that a fold's name belongs to (``r0f3`` -> ``grouped``); ValueError for a name of no design."""
+    """Design that a fold's name belongs to (``r0f3`` -> ``grouped``); ValueError for a name of no design.
+
+    A further training of the single split is no fold of that split: it has a design of its own.
+    """
+    if is_further(fold):
+        return TRAININGS
     for design, pattern in _FOLD_NAMES:
         if pattern.fullmatch(fold):
             return design

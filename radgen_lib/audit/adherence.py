@@ -15,6 +15,7 @@ import pandas as pd
 from radgen_lib.audit import adherence_tests as tests
 from radgen_lib.audit.files import Paths, protocol_runs
 from radgen_lib.audit.preparation import OVERALL, WITHIN_SITE, FoldSpace, distances, fold_space, pixel_draws, rankings
+from radgen_lib.audit.response_tests import response_rows
 from radgen_lib.audit.runs import AuditRun, Fold, crossing_note, design_folds, held_out_images
 from radgen_lib.audit.spaces import extractors
 from radgen_lib.audit.watermark import watermark_rows
@@ -39,7 +40,7 @@ def adherence_rows(
     """Rows of tests 1 to 4 and 6 and of the pass rule, for every design that holds patients out.
 
     Args:
-        run: samples of kinds "heldout" and, for the primary generator, "response".
+        run: samples of kinds "heldout" and, for the generators of test 6, "response".
         real_features: image_index, patient and feature columns of the real images.
         conditions: patient and the raw condition columns.
         patients: patient and site.
@@ -122,7 +123,7 @@ def _design_rows(
             rows += tests.retrieval_rows(own_fold, rankings(spaces, sites, scope), scope, extractor, context)
         if extractor == PRIMARY:
             rows += _read_back(spaces, conditions, run.condition, context)
-    rows += tests.response_rows(run, folds, real_features, PRIMARY, context)
+    rows += response_rows(run, folds, real_features, conditions, sites, PRIMARY, context)
     return [*rows, pass_rule(rows, context)]
 
 

@@ -10,12 +10,9 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.audit.matching import FoldDistances, Ranking, paired_differences, permutation_test, retrieval
-from radgen_lib.audit.preparation import FoldSpace, feature_draws, response_series
+from radgen_lib.audit.preparation import FoldSpace, feature_draws
 from radgen_lib.audit.readback import FEWEST_PATIENTS, Arm, ReadBack, read_back, stack
-from radgen_lib.audit.response import Response, direction_agreement, monotone_share
-from radgen_lib.audit.runs import AuditRun, Fold
 from radgen_lib.audit.sensitivity import Draws, sensitivity
-from radgen_lib.audit.spaces import feature_columns
 from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.intervals import Interval, patient_bootstrap
@@ -187,37 +184,3 @@ def _fold_read_back(space: FoldSpace, table: pd.DataFrame, log: bool) -> ReadBac
         return None
     real, synthetic = space.real.of(held_out), space.synthetic.of(held_out)
     return read_back(train, table, held_out, real, synthetic, log=log)
-
-
-def response_rows(
-    run: AuditRun, folds: Sequence[Fold], real_features: pd.DataFrame, extractor: str, context: Context
-) -> list[dict[str, Any]]:
-    """Test 6: share of features that move monotonously with a shifted condition, and agreement of direction."""
-    columns = feature_columns(extractor, real_features, run.features)
-    values = run.features[columns].to_numpy(dtype=float)
-    columns = [name for name, fine in zip(columns, np.isfinite(values).all(axis=0), strict=True) if fine]
-    series = response_series(run, folds, columns)
-    if not series or not columns:
-        why = "no images with a shifted condition were drawn for this generator" if columns else "no finite feature"
-        return [context.row("monotone_share", extractor=extractor, reason=why)]
-    rows = []
-    for factor, members in series.items():
-        for name, test in (("monotone_share", monotone_share), ("monotone_direction", direction_agreement)):
-            found = test(members, permutations=context.permutations, rng=context.rng(name, factor))
-            rows += _response(name, found, factor, extractor, context)
-    return rows
-
-
-def _response(name: str, found: Response, factor: str, extractor: str, context: Context) -> list[dict[str, Any]]:
-    keys: dict[str, Any] = {"task": factor, "extractor": extractor}
-    note = f"mean under shuffled steps {found.null:.3g}"
-    shuffled = f"{context.permutations} shuffles of the steps within patient"
-    interval = context.mean(found.per_patient, found.patients, name, factor)
-    rows = [
-        context.row(f"{name}_{metric}", value=getattr(found, metric), n=len(found.patients), interval=shuffled, **keys)
-        for metric in ("p", "z")
-    ]
-    if name == "monotone_share":
-        return [context.interval_row(name, interval, note=note, **keys), *rows]
-    why = "none: a mean of absolute values over patients has no unbiased bootstrap; see its p"
-    return [context.row(name, value=found.value, n=len(found.patients), interval=why, note=note, **keys), *rows]

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.audit.matching import FoldDistances, Ranking, pair_distances
-from radgen_lib.audit.response import Series
 from radgen_lib.audit.runs import AuditRun, Fold
 from radgen_lib.audit.sensitivity import Draws
 from radgen_lib.audit.spaces import FeatureSpace, Owned, block_mean, feature_columns
@@ -124,18 +123,3 @@ def _draws(rows: Owned, patients: np.ndarray) -> Draws:
     groups = [rows.values[rows.owners == name] for name in patients]
     fewest = min(len(group) for group in groups)
     return Draws(np.stack([group[:fewest] for group in groups]), patients)
-
-
-def response_series(run: AuditRun, folds: Sequence[Fold], columns: Sequence[str]) -> dict[str, list[Series]]:
-    """Per factor, the features of each held-out patient over the shifts, in order of the shift."""
-    if "factor" not in run.index or "shift" not in run.index:
-        return {}
-    names = {fold.name for fold in folds}
-    index = run.index[(run.index["kind"] == "response") & run.index["fold"].isin(names)]
-    values = run.features[list(columns)].to_numpy(dtype=float)
-    found: dict[str, list[Series]] = {}
-    for (factor, _, patient), rows in index.groupby(["factor", "fold", "condition_patient"], sort=True):
-        order = rows.sort_values("shift")
-        if order["shift"].nunique() == len(order) >= 3:
-            found.setdefault(str(factor), []).append(Series(str(patient), values[order.index]))
-    return found

@@ -69,6 +69,16 @@ def direction_agreement(series: Sequence[Series], *, permutations: int, rng: np.
     return _summary(observed, null, (table[:, 0] * own).mean(axis=1), names)
 
 
+def holm(p: Sequence[float]) -> np.ndarray:
+    """P-values adjusted for their number by Holm 1979, in the order given."""
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")
+    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
+
+
 def _by_patient(values: Sequence[np.ndarray], series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the repeats of each patient: [p, s!, ...] and the patients, sorted."""
     owners = np.array([one.patient for one in series])

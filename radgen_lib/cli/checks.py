@@ -169,9 +169,9 @@ def standing(path: Path) -> Path:
 def check_sources(config: Config, registry: Mapping[str, Source], cohort: str, mirror: Path | None) -> Check:
     """The files of a released cohort, those of its factors too: in the downloads, in the mirror, or reachable."""
     from radgen_lib.cohort.released import FILES
-    from radgen_lib.core.factor_layout import GENE_SETS, RELEASED_TENSOR
+    from radgen_lib.core.factor_layout import GENE_SETS, RELEASED_RECEPTORS, RELEASED_TENSOR
 
-    names = (*FILES, *RELEASED_TENSOR, GENE_SETS)
+    names = (*FILES, *RELEASED_TENSOR, GENE_SETS, RELEASED_RECEPTORS)
     return check_files(config, registry, names, f"files of {cohort}", mirror)
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from radgen_lib.cli.omics_table import range_warnings, read_omics
 from radgen_lib.core.atomic import write_array, write_csv
 from radgen_lib.core.errors import RadgenError, data_error
+from radgen_lib.core.trainings import is_further
 
 if TYPE_CHECKING:
     from radgen_lib.generators.store import FittedGenerator
@@ -214,7 +215,8 @@ def _write_images(folder: Path, images: np.ndarray, samples: pd.DataFrame) -> No
 
 def _choose_fold(card: Path, wanted: str | None, folds: Sequence[str]) -> str:
     if wanted is None:
-        wanted = folds[0] if len(folds) == 1 else "full"
+        own = [fold for fold in folds if not is_further(fold)]
+        wanted = own[0] if len(own) == 1 else "full"
     if wanted not in folds:
         raise data_error(card, f"no generator of fold {wanted!r}", f"Choose one with --fold: {', '.join(folds)}")
     return wanted

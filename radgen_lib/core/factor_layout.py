@@ -12,14 +12,15 @@ TENSOR_AXES = ("tensor_patients.parquet", "tensor_genes.parquet", "tensor_omics.
 TENSOR_FILES = ("tensor.npy", *TENSOR_AXES, "decisions.parquet", "selection.parquet", "card.json")
 FIT_FILES = ("factors.parquet", "fits.parquet", "traces.parquet", "choices.parquet")
 GATHERED = (*FIT_FILES, "conditions.parquet")
-RESULTS = ("stability", "comparison", "genes", "enrichment", "associations")
-FACTOR_TABLES = ("F.FIT", "F.CMP", "F.ASSOC", "F.SETS", "F.GENES", "F.STAB")
+RESULTS = ("stability", "rank", "comparison", "genes", "enrichment", "associations")
+FACTOR_TABLES = ("F.FIT", "F.CMP", "F.ASSOC", "F.SETS", "F.GENES", "F.STAB", "F.RANK")
 FACTOR_FIGURES = (
     "factor_loadings.svg", "factor_stability.svg", "factor_traces.svg", "factor_calibration.svg",
-    "factor_comparison.svg", "factor_associations.svg",
+    "factor_comparison.svg", "factor_associations.svg", "factor_rank.svg",
 )  # fmt: skip
 RELEASED_TENSOR = ("tcga2012_chr17", "tcga2012_chr21")
 GENE_SETS = "kegg_gene_sets"
+RELEASED_RECEPTORS = "pam50_receptors"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class FactorLayout:
         if self.config.cohorts[cohort].phantom is not None:
             return [f"{self.config.downloads}/{cohort}/tables"]
         return [f"{self.config.downloads}/{GENE_SETS}/{filenames[GENE_SETS]}"]
+
+    def receptors(self, cohort: str, filenames: Mapping[str, str]) -> list[str]:
+        """Table of receptors that knows more patients of the public tensor than the cohort's own; else none."""
+        if self.config.cohorts[cohort].kind != "released":
+            return []
+        return [f"{self.config.downloads}/{RELEASED_RECEPTORS}/{filenames[RELEASED_RECEPTORS]}"]
 
     def fits(self, cohort: str, name: str) -> list[str]:
         """File ``name`` of every fitting job."""
@@ -102,7 +109,7 @@ class FactorLayout:
         files += [f for name in (*FIT_FILES, "card.json", "models") for f in self.fits(cohort, name)]
         files += [f"{base}/rigorous/{name}" for name in (*GATHERED, "card.json")]
         files += [f"{base}/as_published/{name}" for name in ("factors.parquet", "fits.parquet", "card.json")]
-        files += [f"{base}/{name}.parquet" for name in (*RESULTS, "coverage")]
-        files += [f"{base}/{name}.card.json" for name in ("stability", "comparison", "meaning")]
+        files += [f"{base}/{name}.parquet" for name in (*RESULTS, "coverage", "labels", "labels_selection")]
+        files += [f"{base}/{name}.card.json" for name in ("labels", "stability", "rank", "comparison", "meaning")]
         page = self.page(cohort)
         return [*files, *self.tables(cohort), *self.figures(cohort), page.replace(".html", ".card.json"), page]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from radgen_lib.core.digest import code_digest
 from radgen_lib.core.factor_layout import FactorLayout
-from radgen_lib.core.plan import chunks, protocol_folds, synthetic_folds
+from radgen_lib.core.plan import chunks, fold_names, protocol_folds, synthetic_folds
 from radgen_lib.core.source_layout import SourceLayout
+from radgen_lib.core.trainings import is_further
 
 DRIVERS = ("TP53", "PIK3CA", "CDH1")
 COHORT_FILES = ("patients", "series", "selection", "genes15", "factors17")
@@ -132,8 +133,18 @@ class Layout(SourceLayout):
         folds = self.jobs(cohort, protocol, generator)[chunk]
         return synthetic_folds(folds, self.config.cpdm.sampling.synthetic_repeats)
 
+    def shifted_folds(self, cohort: str, protocol: str, generator: str, chunk: str) -> list[str]:
+        """Folds of a job whose generators draw shifted conditions: none but of the generators that test 6 is about."""
+        wanted, block = self.config.cpdm.adherence, self.config.cpdm.protocols[protocol]
+        if generator not in (block.primary, *wanted.response_generators):
+            return []
+        splits = self.config.cohorts[cohort].splits
+        left_out = fold_names("grouped", splits)[splits.folds * wanted.response_repeats :]
+        trainings = self.jobs(cohort, protocol, generator)[chunk]
+        return [name for name in trainings if name not in left_out and not is_further(name)]
+
     def generator_digest(self, generator: str, stage: str) -> str:
-        """Digest of the code behind one generator in one stage (``training``, ``sampling``), imports included."""
+        """Digest of the code behind one generator in one stage (``training``, ``plans``), imports included."""
         module = self.config.cpdm.generators[generator].class_path.split(":")[0]
         return code_digest(module, f"radgen_lib.generators.{stage}")
 
@@ -146,7 +157,12 @@ class Layout(SourceLayout):
         protocols = list(self.config.cpdm.protocols)
         names = ["cohort_flow.svg", *(f"image_grid_{name}.png" for name in protocols), "training_curves.svg"]
         names += ["frechet_reference.svg", *(f"auroc_forest_{t}.svg" for t in self.config.cpdm.prediction.tasks)]
-        names += ["kaplan_meier.svg", "subgroup_pca.svg", *(f"nearest_pairs_{name}.png" for name in protocols)]
+        names += [
+            "kaplan_meier.svg",
+            "subgroup_pca.svg",
+            "variable_response.svg",
+            *(f"nearest_pairs_{name}.png" for name in protocols),
+        ]
         return [f"{self.config.results}/{cohort}/figures/{name}" for name in names]
 
     def cards(self, cohort: str) -> list[str]:

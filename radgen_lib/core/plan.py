@@ -6,6 +6,7 @@ from pathlib import Path
 
 from radgen_lib.core.config.cohort import Splits
 from radgen_lib.core.config.model import Config
+from radgen_lib.core.trainings import SINGLE_SPLIT, further_trainings
 
 PUBLISHED_FOLDS = 15
 PREDICTION_FOLD = "cv{}-{}"  # repeat, fold: of all patients of a tensor
@@ -14,7 +15,7 @@ PREDICTION_FOLD = "cv{}-{}"  # repeat, fold: of all patients of a tensor
 def fold_names(design: str, splits: Splits) -> list[str]:
     """Folds of one design, in order; these are the fold names of ``splits.parquet``."""
     if design == "published_split":
-        return ["split"]
+        return [SINGLE_SPLIT]
     if design == "published_folds":
         return [f"image-{i:02d}" for i in range(PUBLISHED_FOLDS)]
     if design == "grouped":
@@ -25,9 +26,13 @@ def fold_names(design: str, splits: Splits) -> list[str]:
 
 
 def protocol_folds(config: Config, cohort: str, protocol: str) -> list[str]:
-    """All folds that generators are trained on under one protocol."""
-    splits = config.cohorts[cohort].splits
-    return [fold for design in config.cpdm.protocols[protocol].designs for fold in fold_names(design, splits)]
+    """All trainings of a generator under one protocol: its folds, then further trainings of the published single split.
+
+    Those come last, so that asking for one more leaves the jobs of the others as they are.
+    """
+    splits, designs = config.cohorts[cohort].splits, config.cpdm.protocols[protocol].designs
+    further = further_trainings(splits.trainings) if "published_split" in designs else []
+    return [*(fold for design in designs for fold in fold_names(design, splits)), *further]
 
 
 def chunks(folds: list[str], folds_per_job: int | str) -> dict[str, list[str]]:
@@ -42,7 +47,7 @@ def chunks(folds: list[str], folds_per_job: int | str) -> dict[str, list[str]]:
 def synthetic_folds(folds: list[str], repeats: int) -> list[str]:
     """Folds whose generators draw images of patients without MRI: the published split, ``full``, first repeats."""
     first = tuple(f"r{r}f" for r in range(repeats))
-    return [fold for fold in folds if fold in ("split", "full") or fold.startswith(first)]
+    return [fold for fold in folds if fold in (SINGLE_SPLIT, "full") or fold.startswith(first)]
 
 
 def accelerators(config: Config) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,8 @@ from radgen_lib.generators.store import FittedGenerator
 from radgen_lib.omics.conditions import of_fold
 
 COLUMNS = ["fold", "kind", "patient", "condition_patient", "draw", "factor", "shift", "seed"]
-SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+SHIFTS = (-2.0, -1.0, 1.0, 2.0)  # training SD; the image at 0 is drawn once for all of a patient's factors
+FIRST = "PC1"  # the factor that moves all variables of the condition together
 BATCH = 256
 LARGEST = 6e4  # float16 ends at 65504
 
@@ -26,7 +27,9 @@ class SamplePlan:
     """How many images of which kind.
 
     draws: images per held-out patient; synthetic_folds: folds whose generators draw the patients without MRI;
-    others: those patients, in order; primary: also draw shuffled conditions and shifted conditions.
+    others: those patients, in order; primary: also draw shuffled conditions. shifted: per fold the factors that are
+    shifted one at a time (a fold that is not there draws none); shifted_patients: how many held-out patients of a
+    design are drawn so, None for all.
     """
 
     draws: int
@@ -34,6 +37,8 @@ class SamplePlan:
     others: Sequence[str]
     primary: bool
     seed: int
+    shifted: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    shifted_patients: int | None = None
 
 
 def choose_others(patients: pd.DataFrame, limit: int | None, *, seed: int) -> list[str]:
@@ -61,8 +66,9 @@ def plan_rows(splits: pd.DataFrame, folds: Sequence[str], plan: SamplePlan) -> p
         side = splits[(splits["fold"] == fold) & (splits["role"] == "test")]
         held_out = sorted(side["patient"].unique())
         rows += [_row(fold, "heldout", p, p, draw) for p in held_out for draw in range(plan.draws)]
-        if plan.primary:
-            rows += [_row(fold, "response", p, p, 0, "PC1", shift) for p in held_out for shift in SHIFTS]
+        if fold in plan.shifted:
+            chosen = shifted_patients(splits, str(side["design"].iloc[0]), plan) if len(side) else set()
+            rows += _shifted(fold, [p for p in held_out if p in chosen], plan.shifted[fold])
         if fold in plan.synthetic_folds:
             rows += [_row(fold, "synthetic", p, p, 0) for p in plan.others]
             if plan.primary:
@@ -72,6 +78,27 @@ def plan_rows(splits: pd.DataFrame, folds: Sequence[str], plan: SamplePlan) -> p
     names = ["fold", "kind", "patient", "draw"]
     table["seed"] = [derive_seed(plan.seed, *values) for values in table[names].itertuples(index=False)]
     return table
+
+
+def factors_to_shift(names: Sequence[str], limit: int | None) -> tuple[str, ...]:
+    """:data:`FIRST`, then the first ``limit`` variables of a condition in the order of its columns (None: all)."""
+    return (FIRST, *names[:limit])
+
+
+def shifted_patients(splits: pd.DataFrame, design: str, plan: SamplePlan) -> set[str]:
+    """Held-out patients of a design that are drawn with shifts.
+
+    A limit takes the first in an order that depends on the seed and the patient's name alone: the same patients for
+    every generator, condition and repeat, and a larger limit adds to them.
+    """
+    there = splits[(splits["design"] == design) & (splits["role"] == "test")]["patient"].unique()
+    return set(sorted(there, key=lambda name: derive_seed(plan.seed, "shifted", name))[: plan.shifted_patients])
+
+
+def _shifted(fold: str, patients: Sequence[str], factors: Sequence[str]) -> list[dict[str, object]]:
+    """Per patient the image at the own condition (factor ""), then every factor at every other shift."""
+    moved = [("", 0.0), *((factor, shift) for factor in factors for shift in SHIFTS)]
+    return [_row(fold, "response", p, p, 0, factor, shift) for p in patients for factor, shift in moved]
 
 
 def exchanged(patients: Sequence[str], seed: int, fold: str) -> list[tuple[str, str]]:
@@ -95,16 +122,25 @@ def _row(
     return dict(zip(COLUMNS, values, strict=False))
 
 
-def first_direction(fitted: FittedGenerator, conditions: pd.DataFrame, trained_on: Sequence[str]) -> np.ndarray:
-    """First principal direction of the scaled training conditions times its SD, float32 [c]; larger is more of it.
+def directions(fitted: FittedGenerator, conditions: pd.DataFrame, trained_on: Sequence[str]) -> dict[str, np.ndarray]:
+    """What one SD of each factor adds to a scaled condition: float32 [c] by name, :data:`FIRST` and every variable.
 
-    The sign is fixed so that the largest loading is positive.
+    Centre and SD are of the training patients, each once, in the space that the generator is given, after its scaler.
+    For a variable all other entries are 0: the others keep the patient's own values as the network sees them. Under
+    ``per_patient_minmax`` a shift of the raw value would rescale them all whenever it moves the patient's smallest or
+    largest, so there too the scaled entry alone is moved, and may leave [0, 1]; a variable that this scaling makes
+    constant has SD 0, and its shifts change nothing. :data:`FIRST` is the first principal direction, its sign such
+    that the largest loading is positive.
     """
     raw = conditions.set_index("patient").loc[sorted(set(trained_on)), list(fitted.names)].to_numpy(dtype=float)
-    scaled = fitted.scaler.transform(raw).astype(np.float64)
-    _, singular, directions = np.linalg.svd(scaled - scaled.mean(axis=0), full_matrices=False)
-    first = directions[0] * np.sign(directions[0][np.abs(directions[0]).argmax()])
-    return (first * singular[0] / np.sqrt(max(len(scaled) - 1, 1))).astype(np.float32)
+    centred = fitted.scaler.transform(raw).astype(np.float64)
+    centred -= centred.mean(axis=0)
+    freedom = np.sqrt(max(len(centred) - 1, 1))
+    _, singular, vectors = np.linalg.svd(centred, full_matrices=False)
+    first = vectors[0] * np.sign(vectors[0][np.abs(vectors[0]).argmax()])
+    single = np.diag(np.sqrt((centred**2).sum(axis=0)) / freedom)
+    steps = {FIRST: first * singular[0] / freedom, **dict(zip(fitted.names, single, strict=True))}
+    return {name: step.astype(np.float32) for name, step in steps.items()}
 
 
 def _storable(drawn: np.ndarray, fold: str) -> np.ndarray:
@@ -144,10 +180,11 @@ def draw_samples(
         one, own = fitted[str(fold)], given[str(fold)]
         raw = own.set_index("patient").loc[rows["condition_patient"], list(one.names)].to_numpy(dtype=float)
         scaled = one.scaler.transform(raw)
-        if (rows["shift"] != 0).any():
-            scaled = scaled + rows["shift"].to_numpy(np.float32)[:, None] * first_direction(
-                one, own, trained_on[str(fold)]
-            )
+        moved = np.flatnonzero(rows["shift"] != 0)
+        if len(moved):
+            steps = directions(one, own, trained_on[str(fold)])
+            by = rows["shift"].to_numpy(np.float32)[moved, None]
+            scaled[moved] += by * np.stack([steps[factor] for factor in rows["factor"].iloc[moved]])
         seeds = rows["seed"].tolist()
         for start in range(0, len(rows), BATCH):
             part = slice(start, start + BATCH)

@@ -16,6 +16,7 @@ from radgen_lib.core.digest import code_digest, value_digest
 from radgen_lib.core.errors import DataError
 from radgen_lib.core.provenance import package_versions
 from radgen_lib.core.seeds import derive_seed
+from radgen_lib.core.trainings import split_of
 from radgen_lib.generators.base import FitContext, TrainingData, accepted_options, build_generator
 from radgen_lib.generators.resume import KeptFold
 from radgen_lib.generators.store import FittedGenerator
@@ -39,8 +40,11 @@ class Recipe:
 
 
 def fold_images(splits: pd.DataFrame, fold: str, role: str) -> np.ndarray:
-    """Image indexes of one side of a fold, in order; raises DataError for a fold that the split file lacks."""
-    rows = splits[splits["fold"] == fold]
+    """Image indexes of one side of a fold, in order; raises DataError for a fold that the split file lacks.
+
+    A further training of the single split has the images of that split.
+    """
+    rows = splits[splits["fold"] == split_of(fold)]
     if rows.empty:
         there = ", ".join(sorted(splits["fold"].unique())[:9])
         raise DataError(

@@ -13,6 +13,7 @@ from radgen_lib.omics.tensor_table import OmicMatrix
 
 SAME = 0.999
 FEWEST_PATIENTS, FEWEST_GENES, MOST_GENES = 10, 5, 300
+FEWEST_GENE_VALUES = 3
 
 
 class Likeness(NamedTuple):
@@ -35,19 +36,30 @@ def likeness(first: np.ndarray, second: np.ndarray) -> Likeness:
     gene, and its sign is ignored. Genes with fewer than 10 common patients or 3 values are left out; of many genes
     300 evenly spaced ones are used. rho is NaN when no gene is left.
     """
-    found, fewest = [], 0
     both = ~np.isnan(first) & ~np.isnan(second)
     usable = np.flatnonzero(both.sum(axis=0) >= FEWEST_PATIENTS)
-    for gene in usable[:: max(len(usable) // MOST_GENES, 1)]:
-        there = both[:, gene]
-        a, b = first[there, gene], second[there, gene]
-        if len(np.unique(a)) < 3 or len(np.unique(b)) < 3:
-            continue
-        found.append(abs(float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])))
-        fewest = len(a) if not fewest else min(fewest, len(a))
-        if len(found) == MOST_GENES:
-            break
-    return Likeness(float(np.median(found)) if found else float("nan"), len(found), fewest)
+    chosen = usable[:: max(len(usable) // MOST_GENES, 1)]
+    rho = np.full(len(chosen), np.nan)
+    # Genes with the same patients are ranked together.
+    patterns, which = np.unique(np.packbits(both[:, chosen], axis=0), axis=1, return_inverse=True)
+    for number in range(patterns.shape[1]):
+        mine = np.flatnonzero(which.ravel() == number)
+        there, genes = both[:, chosen[mine[0]]], chosen[mine]
+        rho[mine] = _rank_correlation(first[np.ix_(there, genes)], second[np.ix_(there, genes)])
+    found = np.flatnonzero(~np.isnan(rho))[:MOST_GENES]
+    if not len(found):
+        return Likeness(float("nan"), 0, 0)
+    return Likeness(float(np.median(rho[found])), len(found), int(both[:, chosen[found]].sum(axis=0).min()))
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Absolute rank correlation of every column; NaN where one of the two has fewer than 3 values."""
+    values = [(np.diff(np.sort(side, axis=0), axis=0) > 0).sum(axis=0) + 1 for side in (first, second)]
+    a, b = (rankdata(side, axis=0) for side in (first, second))
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    rho = np.abs((a * b).sum(axis=0)) / np.where(size > 0, size, 1.0)
+    return np.where(np.minimum(*values) >= FEWEST_GENE_VALUES, rho, np.nan)
 
 
 def matrix_likeness(first: OmicMatrix, second: OmicMatrix) -> Likeness:

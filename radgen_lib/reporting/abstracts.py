@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from radgen_lib.core.plan import PUBLISHED_FOLDS
 from radgen_lib.core.rows import result_row
+from radgen_lib.core.trainings import TRAININGS
 from radgen_lib.reporting.claims import CLAIMS, Claim, Pick, find
 from radgen_lib.reporting.facts import PUBLISHED, SHARED, RunFacts
 from radgen_lib.reporting.labels import label
@@ -49,7 +50,7 @@ def _claim_records(
     for place in range(max(len(claim.as_published), len(claim.rigorous))):
         asked = {name: claim.picks(name)[place] for name in order if place < len(claim.picks(name))}
         line = _line({name: find(rows, pick, name, facts) for name, pick in asked.items()})
-        told = line.cells.get(PUBLISHED, {})
+        told = _judged(line.cells.get(PUBLISHED, {}))
         verdict = judge(
             value, told.get("value", math.nan), told.get("low", math.nan), told.get("high", math.nan),
             preset=facts.preset, tolerance=claim.tolerance, unrecoverable=claim.unrecoverable, invalid=claim.invalid,
@@ -63,6 +64,12 @@ def _claim_records(
         told_heading = {**heading, "col": picks[place].label, "published": value}
         records.append(record(line, told_heading, reasons, verdict, facts, order))
     return records
+
+
+def _judged(row: dict[str, Any]) -> dict[str, Any]:
+    """The row that a verdict rests on: that over trainings where the single split's own patients give no interval."""
+    again: dict[str, Any] | None = row.get("trainings")
+    return row if again is None or math.isfinite(row["low"]) else again
 
 
 def _own_record(
@@ -105,6 +112,9 @@ def _absent(claim: Claim, protocol: str, place: int, rows: pd.DataFrame, facts: 
     if claim.absent:
         return claim.absent
     design = picks[place].patterns.get("design", "")
+    if design == TRAININGS and "published_split" in (facts.switch(protocol, "designs") or ()):
+        return "trained once on the single split: cohorts.NAME.splits.trainings asks for more"
+    design = "published_split" if design == TRAININGS else design
     if design and design not in (facts.switch(protocol, "designs") or ()):
         where = f"the {facts.preset} preset" if protocol == PUBLISHED else protocol
         return f"design {design} is not run under {where}"

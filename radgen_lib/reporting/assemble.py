@@ -20,6 +20,7 @@ from radgen_lib.reporting.gather import (
     pair_images,
 )
 from radgen_lib.reporting.labels import label
+from radgen_lib.reporting.response_figure import variable_response
 
 Names = Sequence[Sequence[str]]
 
@@ -66,6 +67,7 @@ def make_figures(material: Material, facts: RunFacts) -> dict[str, bytes]:
         made[f"auroc_forest_{task}"] = _forest(material.rows, facts, task)
     made["kaplan_meier"] = _survival(material, facts)
     made["subgroup_pca"] = _clusters(material, facts)
+    made["variable_response"] = variable_response(material.rows)
     for name in facts.protocols:
         found = pair_images(material.pairs[name], material.runs[name], material.samples[name], material.images)
         made[f"nearest_pairs_{name}"] = draw.nearest_pairs(*found)

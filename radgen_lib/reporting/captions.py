@@ -32,7 +32,9 @@ TABLES: dict[str, str] = {
     "B.F2": "Numbers behind the risk-group curves and the subgroup clusters.",
     "S.ADH": "Does the condition change the image, and towards the right patient? Six tests on held-out patients. "
     "'Conditioned' may be claimed only when permutation and retrieval hold within site and read-back stays below the "
-    "ceiling of real images.",
+    "ceiling of real images. Test 6 moves one variable of the condition at a time: monotone share and size, shares of "
+    "the radiomic families, cosine between the variables' responses (1: all change the image in one way) and agreement "
+    "with associations in real held-out images, here over all variables; the CSV has each of them.",
     "S.LEAK": "Patients on both sides of each split and fit, counted, and what that leakage is worth.",
     "S.PRIV": "Do generated images repeat training images? Nearest-training distances against held-out distances, and "
     "membership inference.",
@@ -51,7 +53,7 @@ FIGURES: dict[str, tuple[str, str]] = {
         "Held-out patients in rows; the real projection first, then one draw of each generator for the same patient's "
         "omics. One grey scale (0 to 1) for all images.",
     ),
-    "training_curves": ("Training curves", "Training loss by step, one line per fold."),
+    "training_curves": ("Training curves", "Training loss by step, one line per fold and further training."),
     "frechet_reference": (
         "Pixel-row Fréchet distance of references and models",
         "References that need no model (grey) beside models on the published single split (mean of the draws) and the "
@@ -70,6 +72,13 @@ FIGURES: dict[str, tuple[str, str]] = {
     "subgroup_pca": (
         "Subgroups in feature space",
         "First two principal components of image features of labelled patients.",
+    ),
+    "variable_response": (
+        "Response to single variables of the condition",
+        "One variable moved, the others at the patient's own values (test 6 of S.ADH). Cells: share (%) of each family "
+        "of radiomic features in the change; size: change of a feature per SD of the variable, in SD of the real "
+        "training images; agrees: correlation over features with the associations in real held-out images, within site "
+        "(* p below 5 % after Holm). Rows that look alike: the generator answers to every variable in one way.",
     ),
     "nearest_pairs": (
         "Synthetic images and their nearest training images",

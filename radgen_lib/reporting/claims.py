@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from radgen_lib.core.rows import KEYS
+from radgen_lib.core.trainings import TRAININGS
 from radgen_lib.reporting.facts import PUBLISHED, RunFacts
 from radgen_lib.reporting.labels import label
 from radgen_lib.reporting.verdict import DETERMINISTIC_TOLERANCE
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 # Generator of the published numbers; `PRIMARY` in a pick stands for the generator that a protocol calls primary.
 PUBLISHED_GENERATOR = "cpdm"
 PRIMARY, HEADLINE = "primary", "headline"
+SINGLE_SPLIT_DESIGN = "published_split"
 # What the switch `frechet_headline` calls the FID of a protocol, as a metric of B.TA.
 HEADLINE_METRICS = {"pixelrow_best_of_draws": "pixelrow_frechet_best", "kid": "kid"}
 STATISTICS = {
@@ -102,6 +105,11 @@ def _frechet(design: str) -> tuple[tuple[Pick, ...], tuple[Pick, ...]]:
         *((f"{kind} of draws, {factors[0]}", f"pixelrow_frechet_{kind}", factors[1]) for kind in ("best", "mean")),
     ]
     published = tuple(_fidelity(label, metric, design, condition) for label, metric, condition in kinds)
+    if design == SINGLE_SPLIT_DESIGN:
+        published += tuple(
+            _fidelity(f"{kind} of draws, {genes[0]}, mean over trainings", f"pixelrow_frechet_{kind}", TRAININGS)
+            for kind in ("best", "mean")
+        )
     return published, tuple(_fidelity(label, metric, "grouped") for label, metric, _ in kinds[:4])
 
 
@@ -192,8 +200,31 @@ def find(rows: pd.DataFrame, pick: Pick, protocol: str, facts: RunFacts) -> dict
         return None
     chosen = min(found, key=lambda pair: pair[0])[1]
     floor = _floor(mine) if chosen["metric"] == "kid" else ""
-    note = "; ".join(text for text in (chosen["note"], floor) if text)
-    return {**chosen, "statistic": STATISTICS.get(chosen["metric"], ""), "note": note}
+    again = over_trainings(mine, chosen)
+    note = "; ".join(text for text in (chosen["note"], floor, _trained(chosen, again)) if text)
+    return {**chosen, "statistic": STATISTICS.get(chosen["metric"], ""), "note": note, "trainings": again}
+
+
+def over_trainings(rows: pd.DataFrame, chosen: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The row of the mean over trainings that belongs to one training's row of the single split; None without one."""
+    if chosen["design"] != SINGLE_SPLIT_DESIGN:
+        return None
+    same = rows["design"] == TRAININGS
+    for column in KEYS:
+        if column != "design":
+            same &= rows[column] == chosen[column]
+    found = rows[same & rows["value"].notna()].to_dict("records")
+    return {str(column): value for column, value in found[0].items()} if found else None
+
+
+def _trained(chosen: Mapping[str, Any], again: Mapping[str, Any] | None) -> str:
+    """What a row of the single split says of further trainings."""
+    if chosen["design"] != SINGLE_SPLIT_DESIGN or not math.isfinite(chosen["value"]):
+        return ""
+    if again is None:
+        return "one training: how far another seed would move the number is not known"
+    band = f" ({again['low']:.3g} to {again['high']:.3g}, {again['interval']})" if math.isfinite(again["low"]) else ""
+    return f"one training; mean over trainings {again['value']:.3g}{band}"
 
 
 def _floor(rows: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from radgen_lib.reporting.factor_names import event_word
 from radgen_lib.reporting.view import number
 
 
@@ -32,11 +33,11 @@ class Grid:
 
 
 def result_cell(row: dict[str, Any]) -> Cell:
-    """A result row as a cell: value, limits, n with events; or its reason."""
+    """A result row as a cell: value, limits, n with the positive or the deaths among them; or its reason."""
     if not math.isfinite(row["value"]):
         return Cell(reason=row["reason"])
     ranged = math.isfinite(row["low"]) and math.isfinite(row["high"])
     limits = f"{number(row['low'])} to {number(row['high'])}" if ranged else ""
-    events = f", {row['events']:.0f} events" if math.isfinite(row["events"]) else ""
+    events = f", {row['events']:.0f} {event_word(row['metric'])}" if math.isfinite(row["events"]) else ""
     people = f"{row['n']:.0f} genes" if row["item"] == "F.SETS" else f"n {row['n']:.0f}{events}"
     return Cell(number(row["value"]), tuple(filter(None, (limits, people))))

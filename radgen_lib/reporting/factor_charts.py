@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from radgen_lib.reporting.factor_figures import starred
-from radgen_lib.reporting.factor_names import METRICS, method_label, method_order, task_label
+from radgen_lib.reporting.factor_names import METRICS, event_word, method_label, method_order, task_label
 from radgen_lib.reporting.style import COLOURS, FAINT, INK, MARKERS, WIDTH, as_svg, nothing_to_show, styled
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _panel(axes: Any, part: pd.DataFrame, methods: list[str], metric: str, task:
         axes.plot(row["value"], place, MARKERS[0 if ours else 1], color=colour, ms=5 if ours else 4)
     if metric in CHANCE:
         axes.axvline(CHANCE[metric], color=INK, lw=0.7, ls="--")
-    events = f", {counts(part['events'])} events" if part["events"].notna().any() else ""
+    events = f", {counts(part['events'])} {event_word(metric)}" if part["events"].notna().any() else ""
     people = f"n {counts(part['n'])}{events}"
     axes.set_title(f"{METRICS[metric].short}: {task_label(task)}\n{people}", fontsize=8, loc="left")
     axes.set_yticks(range(len(methods)), [method_label(name) for name in methods], fontsize=8)

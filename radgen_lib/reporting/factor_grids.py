@@ -39,7 +39,8 @@ def fit_grids(results: FactorResults) -> list[Grid]:
     columns = (*(QUANTITIES[name].short for name in SHOWN_FACTS), *(omic_label(omic).capitalize() for omic in omics))
     text = (
         "Medians over the fits of a line, smallest to largest below. Left out: training patients without any value in "
-        "the genes of the fit. Fewest draws: the smallest effective number. "
+        "the genes of the fit. Largest R-hat: spread between chains against the spread within them, 1 when they agree. "
+        "Fewest draws: of the stored draws, which resemble each other, what they are worth in independent ones. "
         "Unjudged: watched numbers without R-hat or effective draws. "
         f"{STABILITY}Here the lowest over factors. "
         "Under each omic: the share of its variance that the components explain, and the noise SD, scaled tensor."

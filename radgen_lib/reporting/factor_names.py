@@ -9,6 +9,7 @@ from radgen_lib.reporting.labels import label
 
 TITLES = {
     "F.FIT": "The fits: rank, convergence, variance explained", "F.STAB": "Stability over seeds",
+    "F.RANK": "Held-out density by number of components offered",
     "F.GENES": "Genes of each factor", "F.SETS": "Gene sets", "F.ASSOC": "Clinical associations",
     "F.CMP": "Comparison with other methods",
 }  # fmt: skip
@@ -97,6 +98,11 @@ def metric_name(metric: str) -> Metric:
         return Metric(f"{base.short}, difference", f"{base.name}: ours minus the other", f"{better} 0 ours is better")
     plain = metric.replace("_", " ")
     return METRICS.get(metric) or Metric(plain, plain, "")
+
+
+def event_word(metric: str) -> str:
+    """What the column ``events`` counts: deaths of survival, else patients of the class that is predicted."""
+    return "deaths" if metric.removesuffix(DIFFERENCE) in ("harrell_c", "hazard_ratio") else "positive"
 
 
 def quantity_note(quantity: str) -> str:

@@ -21,6 +21,7 @@ from radgen_lib.reporting.factor_figures import (
 )
 from radgen_lib.reporting.factor_grids import association_grids, factor_grids, fit_grids, set_grid
 from radgen_lib.reporting.factor_names import TITLES
+from radgen_lib.reporting.factor_rank import rank_figure, rank_grids, rank_words
 from radgen_lib.reporting.factor_tables import SOURCES, FactorResults, quantity
 from radgen_lib.reporting.factor_verdicts import comparison_words
 from radgen_lib.reporting.page import TEMPLATES, data_uri
@@ -38,6 +39,14 @@ CAPTIONS = {
         "Fit on all patients, a line a chain. After burn-in the chains should lie over each other and go nowhere; a "
         "chain that still climbs, or runs on a level of its own, has not converged. The first climb is cut off.",
     ),
+    "factor_rank.svg": (
+        "How many components held-out patients ask for",
+        "Fits that start from more or fewer components; below each number how many it kept. Log density of hidden "
+        "values (higher is better) of patients held out inside the training part of fold cv0-0, whose test patients "
+        "are not used, with 95 % intervals over patients. The same values are hidden from every fit. Dashed: the "
+        "number that all other fits of this page start from. A curve that still climbs there asks for more. A few "
+        "values far from any prediction can lead a mean of log densities: errors stand beside it in the table.",
+    ),
     "factor_stability.svg": (
         "Stability over seeds",
         "All patients factorised again from other seeds. Above, how many components were kept. Below, a dot for each "
@@ -52,11 +61,14 @@ CAPTIONS = {
     ),
     "factor_comparison.svg": (
         "Comparison of methods",
-        "Test patients of all folds, whom no fit of ours or of the peers has seen; bars are 95 % intervals over "
+        "Test patients of all folds, whom no fit has seen but the one as published; bars are 95 % intervals over "
         "patients, and n is the smallest to the largest of the methods. Blue: ours; grey: others, with as many "
         "components as ours starts with, not as many as ours keeps; orange: as published, fitted on test patients too. "
-        "PCA puts the training mean where a training patient lacks a value, the other methods leave it out. Errors: "
-        "lower is better, 1 is about the mean of the training patients. AUROC and C: higher is better.",
+        "Hidden entries: single values of a test patient are hidden and predicted from the rest; hidden omic: one "
+        "omic of the patient is, from the others. Errors: lower is better, 1 is about the mean of the training "
+        "patients. AUROC and C-index (higher is better): the endpoint predicted from the factors alone, by L1 logistic "
+        "regression or a penalised Cox model; for PAM50 the mean over its classes, each against the rest. PCA puts the "
+        "training mean where a training patient lacks a value, the other methods leave it out.",
     ),
     "factor_calibration.svg": (
         "Do predictive intervals hold what they promise",
@@ -108,6 +120,7 @@ def draw_figures(results: FactorResults) -> dict[str, bytes]:
             results.doubtful,
         ),
         "factor_stability.svg": stability_figure(ranks, others),
+        "factor_rank.svg": rank_figure(results.rank, settings.components),
         "factor_traces.svg": traces_figure(
             whole, burn_in=settings.burn_in, approximate=settings.method == "variational"
         ),
@@ -126,8 +139,8 @@ def _sections(results: FactorResults) -> list[Section]:
             "tensor", "What was factorised", words.tensor_words(results), (), (), [decision_grid(results.decisions)]
         ),
         Section(
-            "fits", "The fits", [*words.fit_words(results), *words.published_words(results)], ["factor_traces.svg"],
-            fits[:1], fits[1:],
+            "fits", "The fits", [*words.fit_words(results), *rank_words(results.rank), *words.published_words(results)],
+            ["factor_traces.svg", "factor_rank.svg"], fits[:1], [*fits[1:], *rank_grids(results.rank)],
         ),
         Section("factors", "What the factors are", [], ["factor_loadings.svg"], factors[:1], factors[1:]),
         Section("sets", "Gene sets", words.set_words(results), (), [set_grid(results.enrichment, results.doubtful)]),
@@ -137,7 +150,7 @@ def _sections(results: FactorResults) -> list[Section]:
         ),
         Section("stability", "Stability", words.stability_words(results), ["factor_stability.svg"]),
         Section(
-            "comparison", "What the factors are worth", comparison_words(results),
+            "comparison", "What the factors predict", comparison_words(results),
             ["factor_comparison.svg", "factor_calibration.svg"], (),
             [
                 *comparison_grids(results.comparison), coverage_grid(results.coverage),
@@ -163,10 +176,12 @@ def limits(results: FactorResults, *, phantom: bool, released: bool) -> list[str
         "not be one biological process, and a process may be spread over several.",
         "Components F01, F02, ... are ordered within each fit: F03 of one fold need not be F03 of another. Tables of "
         "genes, sets and associations are about the fit on all patients only.",
-        "PAM50 and receptor status are partly read from the same expression that was factorised; their associations "
-        "are not independent findings.",
-        "Intervals resample patients and keep the fits. Several methods on the same patients err together: overlapping "
-        "intervals do not show that they are equal.",
+        "PAM50 is called from expression of the same tumours: that factors follow it is partly circular. Receptors are "
+        "read by pathologists, but receptor genes shape expression and their status shapes PAM50: that factors follow "
+        "them is expected and no finding of its own.",
+        "Intervals resample patients and keep the fits: how much other training patients would change them is not in. "
+        "Methods on the same patients err together, so that overlapping intervals do not show them to be equal; the "
+        "paired differences in F.CMP do.",
         "Research software: nothing here is for clinical use.",
     ]
 

@@ -1,4 +1,4 @@
-"""Tables of the factors as they are published: F.FIT, F.CMP, F.ASSOC, F.SETS, F.GENES and F.STAB, one CSV each."""
+"""Tables of the factors as published: F.FIT, F.CMP, F.ASSOC, F.SETS, F.GENES, F.STAB and F.RANK, one CSV each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEEDED = {
     "genes": ("component", "rank", "gene", "mean", "sd", "omic", "omic_loading", "stability"),
     "enrichment": (*RESULT_COLUMNS, "fdr", "genes"), "associations": (*RESULT_COLUMNS, "fdr", "posterior_sd"),
     "decisions": ("step", "item", "decision", "reason", "count"), "selection": ("unit", "id", "kept", "reason"),
-    "patients": ("patient", "n_images"),
+    "patients": ("patient", "n_images"), "rank": RESULT_COLUMNS,
 }  # fmt: skip
 # Where the numbers of each table come from, below the cohort's results; some rows of two tables from a second file.
 PUBLISHED_FITS, COVERAGE = "factors/as_published/fits.parquet", "factors/coverage.parquet"
@@ -38,6 +38,7 @@ SOURCES = {
     "F.FIT": ("factors/rigorous/fits.parquet", PUBLISHED_FITS), "F.CMP": ("factors/comparison.parquet", COVERAGE),
     "F.ASSOC": ("factors/associations.parquet",), "F.SETS": ("factors/enrichment.parquet",),
     "F.GENES": ("factors/genes.parquet",), "F.STAB": ("factors/stability.parquet",),
+    "F.RANK": ("factors/rank.parquet",),
 }  # fmt: skip
 AGREED = 0.9
 DOUBT = "chains do not agree on it"
@@ -64,6 +65,7 @@ class FactorResults:
     decisions: pd.DataFrame
     selection: pd.DataFrame
     patients: pd.DataFrame
+    rank: pd.DataFrame
     settings: Factors
     model: BayesianTensorFactorisation
 
@@ -219,7 +221,7 @@ def build_factor_tables(results: FactorResults, preset: str) -> dict[str, pd.Dat
         "F.ASSOC": _doubted(results.associations, results.doubtful),
         "F.SETS": _doubted(results.enrichment, results.doubtful),
         "F.GENES": genes.assign(n=int(quantity(results.fits, WHOLE, "n_train"))),
-        "F.STAB": stability_rows(results.stability, results.settings.components),
+        "F.STAB": stability_rows(results.stability, results.settings.components), "F.RANK": results.rank,
     }  # fmt: skip
     return {item: _sourced(item, tables[item]).assign(preset=preset) for item in FACTOR_TABLES}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from radgen_lib.reporting.factor_figures import omic_label
-from radgen_lib.reporting.factor_names import listed, method_label, metric_name, task_label
+from radgen_lib.reporting.factor_names import event_word, listed, method_label, metric_name, task_label
 from radgen_lib.reporting.factor_tables import COVERAGE, FactorResults
 from radgen_lib.reporting.factor_words import Sentence
 from radgen_lib.reporting.view import number
@@ -73,7 +73,7 @@ def _beside(mine: dict[str, Any], best: dict[str, Any]) -> str:
 
 
 def _people(row: dict[str, Any]) -> str:
-    events = f", {row['events']:.0f} events" if np.isfinite(row["events"]) else ""
+    events = f", {row['events']:.0f} {event_word(row['metric'])}" if np.isfinite(row["events"]) else ""
     return f"n {row['n']:.0f}{events}"
 
 

@@ -77,8 +77,9 @@ def fit_words(results: FactorResults) -> list[Sentence]:
     if others:
         trained = span([quantity(fits, fold, "n_train") for fold in others])
         ranks = [quantity(fits, fold, "rank") for fold in others]
+        middle = f" (median {number(float(np.median(ranks)))})" if min(ranks) < max(ranks) else ""
         text = f"{len(others)} further fits leave their test patients out (n {trained} in training); they keep "
-        text += f"{span(ranks)} components (median {number(float(np.median(ranks)))})."
+        text += f"{span(ranks)} components{middle}."
         said.append(Sentence(text, "tables/F.FIT.csv"))
     return [*said, Sentence(convergence_words(results), "tables/F.FIT.csv")]
 
@@ -156,7 +157,7 @@ def association_words(results: FactorResults) -> list[Sentence]:
     strongest = sure.drop_duplicates("task").head(MOST_TOLD)
     if len(strongest):
         text += (
-            " The surest of an endpoint: "
+            " The surest, one an endpoint: "
             + listed([_effect(row, results.doubtful) for row in strongest.to_dict("records")])
             + "."
         )
@@ -165,7 +166,7 @@ def association_words(results: FactorResults) -> list[Sentence]:
         said.append(Sentence(f"{refused} endpoints could not be tested in some component; the table says why.", file))
     spread = span(list(known["posterior_sd"]))
     text = f"Posterior SD of a factor (unit root mean square over patients), mean by component: {spread}."
-    return [*said, Sentence(f"{text} It is not part of the intervals, and draws effects towards none.", file)]
+    return [*said, Sentence(f"{text} The intervals leave it out, and it makes effects look smaller.", file)]
 
 
 def _effect(row: dict[str, object], doubtful: Collection[str]) -> str:

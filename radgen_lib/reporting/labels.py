@@ -31,7 +31,8 @@ LABELS: dict[str, dict[str, str]] = {
     },
     "design": {
         "test_on_real": "on real images", "test_on_synthetic": "on synthetic images",
-        "published_split": "single split", "published_folds": "15 folds", "fold_mean": "mean of the 15 folds",
+        "published_split": "single split", "split_trainings": "single split, mean over trainings",
+        "published_folds": "15 folds", "fold_mean": "mean of the 15 folds",
         "grouped": "folds by patient", "site": "left-out site", "full": "all images",
         "holdout10:test_on_synthetic": "10 % tests on synthetic images",
         "holdout10:test_on_real": "10 % tests on real images",
@@ -52,8 +53,9 @@ LABELS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 PHANTOM, OTHER_COHORT = "phantom: not real patients", "another cohort than the published one"
 VERDICTS = (
-    "reproduced", "not reproduced", "reproduced (spread)", "not reproduced (spread)", "not judged", "not computable",
-    "invalid statistic", "no published value", PHANTOM, OTHER_COHORT,
+    "reproduced", "not reproduced", "reproduced (spread)", "not reproduced (spread)", "reproduced (trainings)",
+    "not reproduced (trainings)", "not judged", "not computable", "invalid statistic", "no published value", PHANTOM,
+    OTHER_COHORT,
 )  # fmt: skip
 BESIDE = " beside "  # joins the designs of two protocols in the name of a line
 ITEM_TITLES = {

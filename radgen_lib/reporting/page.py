@@ -52,7 +52,7 @@ SECTIONS = (
     Section("fidelity", "Fidelity", "", ("B.TA", "B.TD"), ("frechet_reference",)),
     Section("prediction", "Clinical prediction", "", ("B.TB",), ("auroc_forest",)),
     Section("survival", "Survival", "", ("B.TC", "B.F2"), ("kaplan_meier", "subgroup_pca")),
-    Section("adherence", "Condition adherence", "", ("S.ADH",)),
+    Section("adherence", "Condition adherence", "", ("S.ADH",), ("variable_response",)),
     Section("leakage", "Leakage", "", ("S.LEAK",)),
     Section("memorisation", "Memorisation", "", ("S.PRIV",), ("nearest_pairs",)),
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ABOUT = ("condition", "arm", "extractor", "task", "model", "metric")
 KEY_COLUMNS = ("task", "condition", "extractor", "model", "arm", "generator", "design", "metric")
-DESIGN_ORDER = ("grouped", "published_folds", "published_split", "full", "site", "")
+DESIGN_ORDER = ("grouped", "published_folds", "published_split", "split_trainings", "full", "site", "")
 Row = dict[str, Any]
 Variant = tuple[str, str]  # generator, design
 

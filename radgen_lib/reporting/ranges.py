@@ -1,4 +1,4 @@
-"""What kind of range stands behind a number: an interval over patients, or the spread of repeated values."""
+"""What kind of range stands behind a number: an interval over patients or trainings, or the spread of repeats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ import re
 _SPREAD = re.compile(r"spread over (?P<what>.*?)(?:, \d+ without a value)?, 95 %")
 # Methods that resample patients: what they give may be called a 95 % interval.
 _OVER_PATIENTS = re.compile(r"(?P<what>(?:paired )?patient (?:bootstrap|jackknife))\b.*\b95 %")
+_OVER_TRAININGS = re.compile(r"(?:t interval of the mean over|range of) (?P<count>\d+) trainings(?:, 95 %)?")
+
+
+def trainings(text: str) -> int:
+    """How many trainings of one split a range is over (column ``interval``); 0 where it is over something else."""
+    found = _OVER_TRAININGS.fullmatch(text)
+    return int(found["count"]) if found else 0
 
 
 def is_interval(text: str) -> bool:

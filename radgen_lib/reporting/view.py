@@ -21,6 +21,8 @@ HEADLINE_METRICS = {
 }
 # Beside result rows: what each patient was given in each fold, from which the rows can be computed again.
 BEHIND = {"prediction.csv": "predictions.parquet", "survival.csv": "risks.parquet"}
+# Numbers of single variables of the condition are for the CSV; the page has what holds over all of them.
+BY_VARIABLE = {"S.ADH": ("readback_", "monotone_", "response_")}
 SHOWN_AT_ONCE = 14
 EXAMPLES = 4
 
@@ -66,7 +68,8 @@ class GapView:
 class TableView:
     """A table: headline lines, all lines with numbers, the gaps by reason, and files to compute its numbers again.
 
-    ``behind``: name and address of each file of scores or risks by patient.
+    ``behind``: name and address of each file of scores or risks by patient; ``by_variable``: how many lines of single
+    variables of the condition are in the CSV alone.
     """
 
     item: str
@@ -79,6 +82,7 @@ class TableView:
     lines: tuple[LineView, ...]
     gaps: tuple[GapView, ...]
     behind: tuple[tuple[str, str], ...] = ()
+    by_variable: int = 0
 
 
 def number(value: float) -> str:
@@ -138,6 +142,7 @@ def verdict_class(verdict: str) -> str:
     known = {
         "reproduced": "good", "not reproduced": "bad", "invalid statistic": "bad", "not computable": "open",
         "reproduced (spread)": "open", "not reproduced (spread)": "open",
+        "reproduced (trainings)": "open", "not reproduced (trainings)": "open",
     }  # fmt: skip
     return known.get(verdict, "quiet")
 
@@ -177,6 +182,10 @@ def _folders(sources: set[str], end: str) -> list[str]:
     return [source.removesuffix(end) for source in sources if source.endswith(f"/{end}")]
 
 
+def _of_one_variable(item: str, row: dict[str, Any]) -> bool:
+    return row.get("task", "") not in ("", "all") and row["metric"].startswith(BY_VARIABLE.get(item, ()))
+
+
 def table_view(item: str, table: pd.DataFrame, facts: ReportFacts) -> TableView:
     """View of one item's table. Lines with a published number are always shown, with or without a number of ours."""
     protocols = protocols_of(table)
@@ -184,7 +193,9 @@ def table_view(item: str, table: pd.DataFrame, facts: ReportFacts) -> TableView:
     headline: list[LineView] = []
     empty: list[dict[str, Any]] = []
     metrics = HEADLINE_METRICS.get(item, ())
-    for row in table.to_dict("records"):
+    records = table.to_dict("records")
+    rows = [row for row in records if not _of_one_variable(item, row)]
+    for row in rows:
         filled = any(math.isfinite(row[protocol]) for protocol in protocols)
         if not filled and not math.isfinite(row["published"]):
             empty.append(row)
@@ -204,4 +215,5 @@ def table_view(item: str, table: pd.DataFrame, facts: ReportFacts) -> TableView:
         has_published=bool(table["published"].notna().any()),
         headline=tuple(headline) if len(shown) > SHOWN_AT_ONCE else (),
         lines=tuple(shown), gaps=_gaps(empty), behind=_behind(table, protocols, facts),
+        by_variable=len(records) - len(rows),
     )  # fmt: skip

@@ -13,6 +13,7 @@ import yaml
 
 from radgen_lib.core.config.load import as_tree, resolve
 from radgen_lib.core.layout import TABLES, Layout
+from radgen_lib.core.trainings import split_of
 from tests.workflow.conftest import Finished
 from tests.workflow.driver import COHORT, ROOT
 
@@ -203,9 +204,27 @@ def test_the_training_patients_of_cards_are_those_of_the_splits(finished: Finish
         trained = json.loads((base / "card.json").read_text())["trained_on"]
         assert set(trained) == set(run.folds)
         for fold, rows in trained.items():
-            assert set(rows["patient"]) <= train[fold]
+            assert set(rows["patient"]) <= train[split_of(fold)]
             if protocol == "rigorous" and fold in test:
                 assert not set(rows["patient"]) & test[fold]
+
+
+def test_further_trainings_of_the_single_split_draw_held_out_images_and_are_averaged(finished: Finished) -> None:
+    splits = pd.read_parquet(finished.results / "splits/splits.parquet")
+    assert "split-s1" not in set(splits["fold"])
+    base = finished.results / "cpdm/as_published/genes15/cpdm/all"
+    drawn = pd.read_parquet(base / "samples.parquet").groupby("fold")["kind"].agg(set)
+    assert drawn["split-s1"] == {"heldout"} and {"heldout", "synthetic", "shuffled"} <= drawn["split"]
+    rows = pd.read_csv(finished.results / "cpdm/as_published/rows/fidelity.csv").set_index("design")
+    rows = rows[(rows["generator"] == "cpdm") & (rows["condition"] == "genes15")]
+    best = rows[rows["metric"] == "pixelrow_frechet_best"]
+    one, mean = best.loc["published_split"], best.loc["split_trainings"]
+    assert mean["interval"] == "range of 2 trainings" and mean["low"] < mean["high"]
+    assert one["value"] in (pytest.approx(mean["low"]), pytest.approx(mean["high"]))
+    leaks = pd.read_csv(finished.results / "cpdm/as_published/rows/leakage.csv", keep_default_na=False)
+    fits = leaks[leaks["metric"] == "fit_mismatches"]
+    assert set(fits["design"]) == {"published_split"} and set(fits["note"]) == {"sum over 2 fits"}
+    assert (fits["value"].astype(float) == 0).all()
 
 
 def test_encoders_without_weights_are_said_to_be_absent(finished: Finished) -> None:

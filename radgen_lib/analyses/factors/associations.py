@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.analyses.factors.multiple import false_discovery
+from radgen_lib.cohort.factor_labels import FROM, origin_note
 from radgen_lib.core.rows import RESULT_COLUMNS, result_frame, result_row
 from radgen_lib.core.seeds import make_rng
 from radgen_lib.metrics.classification import delong
@@ -45,7 +46,7 @@ def associations(
 
     Args:
         factors, spread: posterior mean and SD, patients x components, indexed by patient.
-        patients: the cohort's patient table; a factorised patient who is not in it has no label.
+        patients: labels (``cohort.factor_labels``); a factorised patient who is not in the table has none.
         model: name of the factorisation; draws: bootstrap samples of patients.
 
     ``arm`` is the component and ``task`` the endpoint. Effects: eta squared of ranks for ``subtype`` (Kruskal-Wallis),
@@ -82,7 +83,10 @@ def _tested(endpoint: str, score: np.ndarray, labels: pd.DataFrame, rng: np.rand
     if endpoint == SURVIVAL:
         return hazard_effect(score, *(labels[name].to_numpy(dtype=float) for name in ("os_days", "os_event")))
     values = labels[endpoint].to_numpy(dtype=float)
-    return rank_effect(score, values) if endpoint == AGE else binary_effect(score, values)
+    if endpoint == AGE:
+        return rank_effect(score, values)
+    origins = labels.loc[np.isfinite(values)].get(endpoint + FROM)
+    return {**binary_effect(score, values), "note": origin_note(origins)}
 
 
 def eta_squared(score: np.ndarray, classes: np.ndarray) -> float:
@@ -128,7 +132,7 @@ def class_effect(score: np.ndarray, names: np.ndarray, *, rng: np.random.Generat
     return {
         "value": found.value, "low": found.low, "high": found.high, "n": found.n, "interval": found.method,
         "p": float(kruskal(*groups.values()).pvalue),
-        "note": f"from lowest to highest median: {told}; the subtype is itself read from expression",
+        "note": f"from lowest to highest median: {told}; PAM50 is itself called from expression",
     }  # fmt: skip
 
 

@@ -50,7 +50,7 @@ class Study:
     """What is compared: the tensor, its splits, our fits, and the published factors.
 
     splits: fold, patient, role; factors: fold, patient, role, component, mean, sd; published: patient, component,
-    value; patients: the cohort's patient table; models: folders that hold the fits, one a job.
+    value; patients: labels (``cohort.factor_labels``); models: folders that hold the fits, one a job.
     """
 
     tensor: StoredTensor
@@ -147,7 +147,7 @@ def _fold(study: Study, fold: str, peers: Peers) -> pd.DataFrame:
     """Fit the other methods in one fold, keep their features, and score hidden values of its test patients."""
     fit = study.fit(fold)
     sides = study.sides(fold)
-    train, test = (_values(study.tensor, fit, names) for names in sides)
+    train, test = (scaled_values(study.tensor, fit, names) for names in sides)
     fitted = _fit_peers(study, fold, train, peers)
     for name, model in fitted.items():
         features = np.concatenate([model.project(train), model.project(test)])
@@ -156,17 +156,17 @@ def _fold(study: Study, fold: str, peers: Peers) -> pd.DataFrame:
     says |= {name: partial(of_peer, model) for name, model in fitted.items()}
     measured = ~np.isnan(train).all(axis=0)
     return fold_scores(
-        says, test, sides[1], study.tensor.omics, unit=_spread(train), usable=measured & ~fit.scaler.flat_,
+        says, test, sides[1], study.tensor.omics, unit=units(train), usable=measured & ~fit.scaler.flat_,
         share=study.settings.hidden_share, rng=make_rng(study.seed, "hidden entries", fold),
     )  # fmt: skip
 
 
-def _values(tensor: StoredTensor, fit: FoldFit, names: Sequence[str]) -> np.ndarray:
+def scaled_values(tensor: StoredTensor, fit: FoldFit, names: Sequence[str]) -> np.ndarray:
     """Scaled float64 values [n, genes of the fit, omics] of some patients of the tensor."""
     return np.asarray(fit.scaled(tensor, places(tensor.patients, names, "patient")), dtype=float)
 
 
-def _spread(train: np.ndarray) -> np.ndarray:
+def units(train: np.ndarray) -> np.ndarray:
     """SD of each omic [L] over patients and genes; 1 where nothing varies."""
     found = np.array([np.nanstd(part) if np.isfinite(part).any() else 0.0 for part in np.moveaxis(train, 2, 0)])
     return np.where(found > 0, found, 1.0)
@@ -210,10 +210,12 @@ def _recovery(study: Study, truth: Path) -> list[dict[str, Any]]:
     """Planted against found factors, of fits on everyone."""
     fit = study.fit(WHOLE)
     names = study.sides(WHOLE)[0]
-    train, peers = _values(study.tensor, fit, names), Peers()
+    train, peers = scaled_values(study.tensor, fit, names), Peers()
     for name, model in _fit_peers(study, WHOLE, train, peers).items():
         columns = component_names(study.settings.components)
         peers.features[name] = {WHOLE: pd.DataFrame(model.project(train), index=names, columns=columns)}
     arms = {arm.model: arm for arm in (_own_arm(study), _published_arm(study, []), *peers.arms(study.peers))}
+    count = study.settings.components
+    given = {TENSORBF: study.settings.published.components} | dict.fromkeys(study.peers, count)
     settings = {"seed": derive_seed(study.seed, "recovery"), "draws": study.draws}
-    return recovery_rows(arms, read_planted(truth), frozenset({study.own, TENSORBF}), **settings)
+    return recovery_rows(arms, read_planted(truth), offered={study.own: count}, given=given, **settings)

@@ -20,6 +20,7 @@ from radgen_lib.analyses.columns import VaryingColumns
 from radgen_lib.analyses.cox_risk import Block, NotConverged, cox_risk, design_matrix
 from radgen_lib.analyses.scoring import Row
 from radgen_lib.analyses.survival_design import few_deaths, outcome_table
+from radgen_lib.cohort.factor_labels import FROM, origin_note
 from radgen_lib.core.rows import result_row
 from radgen_lib.core.seeds import derive_seed, make_rng
 from radgen_lib.metrics.concordance import c_index_interval
@@ -52,7 +53,7 @@ def endpoint_rows(
 ) -> tuple[list[Row], dict[tuple[str, str], list[scoring.OutOfFold] | pd.DataFrame]]:
     """Rows of item F.CMP: AUROC of mutations, ER and subtype (macro, one against the rest), and C of survival.
 
-    splits: fold (``cv<repeat>-<fold>``), patient, role; patients: the cohort's patient table. A task or arm that
+    splits: fold (``cv<repeat>-<fold>``), patient, role; patients: labels (``cohort.factor_labels``). A task or arm that
     cannot be had is a row with a reason. Notes have the range over repeats of the folds. The second result has by
     (model, task) the pooled scores, one a label, or of survival time, event and risk by patient; only where there are.
     """
@@ -61,7 +62,8 @@ def endpoint_rows(
     rows = []
     for task in BINARY:
         labels = {task: known[task].dropna().astype(int)}
-        rows += [_auroc_row(arm, task, labels, splits, "", seed, draws, scored) for arm in arms]
+        note = origin_note(known.loc[labels[task].index].get(task + FROM))
+        rows += [_auroc_row(arm, task, labels, splits, note, seed, draws, scored) for arm in arms]
     labels, note = _one_against_rest(known["subtype"].fillna(""), splits)
     rows += [_auroc_row(arm, "subtype", labels, splits, note, seed, draws, scored) for arm in arms]
     outcome = outcome_table(known.reset_index())

@@ -52,7 +52,7 @@ def factor_meaning(
 
     Args:
         fit: model with names of patients, genes and omics, fitted without labels.
-        patients: the cohort's patient table; sets: table of set and gene.
+        patients: labels (``cohort.factor_labels``); sets: table of set and gene.
         top: genes a component; permutations: of gene sets; draws: bootstrap samples of patients.
 
     Raises DataError when no patient of the fit is in the table.

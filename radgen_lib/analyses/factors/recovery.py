@@ -10,6 +10,7 @@ import pandas as pd
 
 from radgen_lib.analyses import resampling
 from radgen_lib.analyses.factors.endpoints import Arm
+from radgen_lib.analyses.factors.stability import rank_words
 from radgen_lib.analyses.scoring import Row
 from radgen_lib.core.errors import data_error
 from radgen_lib.core.rows import result_row
@@ -30,13 +31,20 @@ def read_planted(truth: Path) -> pd.DataFrame:
 
 
 def recovery_rows(
-    arms: Mapping[str, Arm], planted: pd.DataFrame, learned: frozenset[str], *, seed: int, draws: int
+    arms: Mapping[str, Arm],
+    planted: pd.DataFrame,
+    *,
+    offered: Mapping[str, int],
+    given: Mapping[str, int],
+    seed: int,
+    draws: int,
 ) -> list[Row]:
     """Rows ``factor_match`` (mean over the planted factors, and each as a task) and ``rank`` of every arm.
 
     Factor match is the |correlation| over patients of a planted factor with its partner in the best one-to-one pairing;
-    without a partner it is 0. arms: by model, with features of the fold :data:`WHOLE`; learned: models that find
-    their rank themselves. Intervals: bootstrap over patients of the factors as fitted, paired anew in each draw.
+    without a partner it is 0. arms: by model, with features of the fold :data:`WHOLE`; offered: components at the start
+    of models that learn how many they need; given: of models whose number somebody chose. Intervals: bootstrap over
+    patients of the factors as fitted, paired anew in each draw.
     """
     rows = []
     for arm in arms.values():
@@ -48,12 +56,21 @@ def recovery_rows(
         if reason:
             rows.append(result_row(**keys, task="", metric="factor_match", note=arm.note, reason=reason))
             continue
-        how = "learned" if arm.model in learned else "as set"
-        note = "; ".join(text for text in (f"{planted.shape[1]} planted; rank {how}", arm.note) if text)
+        how = _who_chose(found.shape[1], offered.get(arm.model), given.get(arm.model))
+        note = "; ".join(text for text in (f"{planted.shape[1]} planted", how, arm.note) if text)
         facts: Row = {"metric": "rank", "value": float(found.shape[1]), "n": len(people), "interval": "none: one fit"}
         rows.append(result_row(**keys, task="", **facts, note=note))
         rows += _match_rows(found.loc[people], planted.loc[people], {**keys, "note": arm.note}, seed, draws)
     return rows
+
+
+def _who_chose(found: int, offered: int | None, given: int | None) -> str:
+    """Whether the data or a person chose the number of components; "" of a model that nobody named."""
+    if offered is not None:
+        return rank_words(found, offered)
+    if given is None:
+        return ""
+    return f"rank set to {given}, not learned" + (f"; {found} stayed on" if found < given else "")
 
 
 def _match_rows(found: pd.DataFrame, planted: pd.DataFrame, keys: Row, seed: int, draws: int) -> list[Row]:

@@ -57,6 +57,11 @@ def rank_as_set(components: int) -> str:
     return f"all {components} components of the start were kept, so the rank is the setting and not learned"
 
 
+def rank_words(found: int, offered: int) -> str:
+    """Whether ``found`` components of ``offered`` ones were learned to be enough, or are the setting."""
+    return rank_as_set(offered) if found >= offered else f"rank learned: {found} of {offered} stayed on"
+
+
 def stability_rows(table: pd.DataFrame, components: int) -> pd.DataFrame:
     """Result rows of item F.STAB: median rank with its range, and for each component how often it came back.
 

@@ -18,6 +18,15 @@ class Splits(Block):
     repeats: Annotated[int, Field(ge=1, le=50, description="Times the grouped folds are drawn again")] = 5
     endpoint_folds: Annotated[int, Field(ge=2, le=20, description="Folds over patients without MRI, per endpoint")] = 5
     endpoint_repeats: Annotated[int, Field(ge=1, le=50, description="Times those folds are drawn again")] = 10
+    trainings: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=20,
+            description="Times generators are trained on the published single split, from a seed each; from 3 on its "
+            "image metrics have an interval over trainings",
+        ),
+    ] = 3
     sites: Annotated[
         dict[str, list[str]], Field(description="Groups of sites held out once each; the first part of a patient's id")
     ] = {"AO_AR": ["AO", "AR"], "E2": ["E2"]}

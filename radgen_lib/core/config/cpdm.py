@@ -6,14 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from radgen_lib.core.config.analyses import Adherence, Sampling
+from radgen_lib.core.config.analyses import Prediction as Prediction
+from radgen_lib.core.config.analyses import Survival as Survival
 from radgen_lib.core.config.base import Block
 
 GENES = (
     "TNNI2", "CCDC88B", "CYBA", "ASB2", "LTB", "S1PR4", "PSTPIP1", "CD6", "CD27", "WNT10A", "NAPSB", "CD79A",
     "ADAMTS8", "CPNE7", "TPSAB1",
 )  # fmt: skip
-Task = Literal["er", "subgroup", "mut_TP53", "mut_PIK3CA", "mut_CDH1"]
-Classifier = Literal["xgboost", "logistic", "lasso", "random_forest", "svm"]
 Extractor = Literal["radiomics", "vgg16", "resnet50", "inception", "radimagenet"]
 Design = Literal["published_split", "published_folds", "grouped", "site", "full"]
 Condition = Literal["genes15", "factors17", "factors"]
@@ -139,62 +140,6 @@ CLEAN = {
 }
 
 
-class Sampling(Block):
-    """How many images are drawn."""
-
-    draws_heldout: Annotated[int, Field(ge=1, le=100, description="Images per held-out patient's condition")] = 10
-    synthetic_repeats: Annotated[
-        int,
-        Field(ge=1, le=50, description="Grouped repeats whose generators draw patients without MRI (the costly part)"),
-    ] = 1
-    max_synthetic: Annotated[
-        int | None,
-        Field(ge=20, description="Patients without MRI that get images (a seeded, stratified sample); null: all"),
-    ] = None
-
-
-class Prediction(Block):
-    """Clinical prediction from image features."""
-
-    tasks: Annotated[list[Task], Field(min_length=1, description="Endpoints")] = [
-        "er", "subgroup", "mut_TP53", "mut_PIK3CA", "mut_CDH1",
-    ]  # fmt: skip
-    classifiers: Annotated[list[Classifier], Field(min_length=1, description="Classifiers")] = [
-        "xgboost", "logistic", "lasso", "random_forest", "svm",
-    ]  # fmt: skip
-    primary_tasks: Annotated[list[Task], Field(description="Endpoints for which settings are searched")] = [
-        "er", "subgroup", "mut_TP53", "mut_PIK3CA", "mut_CDH1",
-    ]  # fmt: skip
-    primary_classifiers: Annotated[list[Classifier], Field(description="Classifiers whose settings are searched")] = [
-        "xgboost", "logistic", "lasso", "random_forest", "svm",
-    ]  # fmt: skip
-    search_draws: Annotated[int, Field(ge=1, le=500, description="Settings tried inside the training folds")] = 10
-    inner_folds: Annotated[int, Field(ge=2, le=10, description="Inner folds of that search")] = 5
-    holdout_seeds: Annotated[
-        int, Field(ge=1, le=100, description="Random 10 % tests drawn under `evaluation: holdout10`")
-    ] = 20
-    bootstrap: Annotated[int, Field(ge=100, le=20000, description="Patient bootstrap draws behind intervals")] = 2000
-
-
-class Survival(Block):
-    """Survival from image features."""
-
-    penalizer: Annotated[float, Field(ge=0, le=100, description="Ridge penalty of lifelines' Cox model")] = 0.1
-    horizon_days: Annotated[float, Field(gt=0, description="Uno's C-index counts events up to here")] = 1826.25
-    search_settings: Annotated[
-        int | None, Field(ge=1, le=3630, description="Settings of the published search; null: all 3,630")
-    ] = None
-    search_permutations: Annotated[
-        int, Field(ge=0, le=1000, description="Outcome permutations that measure the optimism of that search")
-    ] = 20
-
-
-class Adherence(Block):
-    """Does the condition change the image, in the right direction?"""
-
-    permutations: Annotated[int, Field(ge=100, le=100000, description="Permutations of test 2")] = 2000
-
-
 class Cpdm(Block):
     """System B: conditional diffusion of sagittal projections from omics."""
 
@@ -227,6 +172,11 @@ class Cpdm(Block):
                 )
             if protocol.primary not in protocol.generators:
                 raise ValueError(f"protocols.{name}.primary: {protocol.primary!r} is not among its generators")
+        unknown = [g for g in self.adherence.response_generators if g not in self.generators]
+        if unknown:
+            raise ValueError(
+                f"adherence.response_generators: {unknown} not under generators: {sorted(self.generators)}"
+            )
         self._rigorous_stays_clean()
         if len(set(self.genes)) != len(self.genes):
             raise ValueError("genes: a gene is named twice")

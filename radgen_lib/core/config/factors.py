@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from radgen_lib.core.config.base import Block
 
@@ -40,7 +40,7 @@ class Factors(Block):
     ] = 2000
     tolerance: Annotated[
         float, Field(gt=0, lt=1, description="Settled: the bound rises by less in ten sweeps, in nats a measured entry")
-    ] = 1e-5
+    ] = 3e-4
     noise: Annotated[Literal["per_omic", "global"], Field(description="Noise precision: one an omic, or one")] = (
         "per_omic"
     )
@@ -59,7 +59,17 @@ class Factors(Block):
     hidden_share: Annotated[
         float, Field(gt=0, lt=0.5, description="Share of measured entries hidden to score their prediction")
     ] = 0.05
+    rank_grid: Annotated[
+        list[Annotated[int, Field(ge=1, le=200)]],
+        Field(max_length=20, description="Numbers of components whose held-out density is drawn, ascending; []: none"),
+    ] = [5, 10, 17, 25, 40]
     peers: Annotated[list[Peer], Field(description="Other factorisations in the same table")] = [
         "cp_als", "mofa", "pca", "single",
     ]  # fmt: skip
     published: Annotated[PublishedFactors, Field(description="`as_published`")] = PublishedFactors()
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Factors:
+        if self.rank_grid != sorted(set(self.rank_grid)):
+            raise ValueError(f"factors.rank_grid = {self.rank_grid}: ascending numbers are allowed, each once")
+        return self

@@ -16,13 +16,18 @@ _TINY_EDM = {
 }
 _MINI_EDM = {"channels": [8, 16, 16], "sampler": "heun", "sampling_steps": 2, "res_blocks": 1, "working_size": 16}
 
-_FEW_SPLITS = {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1}
+# The demo trains the single split once: again would be four more trainings, and it has six minutes for everything.
+_FEW_SPLITS = {"folds": 2, "repeats": 1, "endpoint_folds": 3, "endpoint_repeats": 1, "trainings": 1}
+_MINI_SPLITS = {**_FEW_SPLITS, "trainings": 2}
 
 _QUICK_FACTORS = {
     "max_genes": 200, "components": 12, "burn_in": 150, "draws": 30, "thin": 2, "folds": 3, "repeats": 1,
-    "folds_per_job": "all", "seeds": 3, "published": {"burn_in": 300, "draws": 5},
+    "folds_per_job": "all", "seeds": 3, "rank_grid": [4, 12], "published": {"burn_in": 300, "draws": 5},
 }  # fmt: skip
-_TINY_FACTORS = {**_QUICK_FACTORS, "max_genes": 60, "components": 6, "burn_in": 60, "draws": 20, "folds": 2, "seeds": 2}
+_TINY_FACTORS = {
+    **_QUICK_FACTORS, "max_genes": 60, "components": 6, "burn_in": 60, "draws": 20, "folds": 2, "seeds": 2,
+    "rank_grid": [2, 6],
+}  # fmt: skip
 
 DEMO: dict[str, Any] = {
     "cohorts": {
@@ -56,17 +61,17 @@ DEMO: dict[str, Any] = {
             "bootstrap": 500,
         },
         "survival": {"search_settings": 60, "search_permutations": 20},
-        "adherence": {"permutations": 1000},
+        "adherence": {"permutations": 1000, "response_variables": 3, "response_patients": 8},
     },
 }
 MINI: dict[str, Any] = {
     "cohorts": {
         "phantom": {
-            "splits": _FEW_SPLITS,
+            "splits": _MINI_SPLITS,
             "imaging": {"volume": [8, 32, 32]},
             "phantom": {"patients": 8, "omics_only": 48, "shape": [8, 32, 32], "genes": 100},
         },
-        "tcga_brca_released": {"splits": _FEW_SPLITS},
+        "tcga_brca_released": {"splits": _MINI_SPLITS},
     },
     "factors": {**_TINY_FACTORS, "method": "variational"},
     "cpdm": {
@@ -107,7 +112,7 @@ MINI: dict[str, Any] = {
             "bootstrap": 100,
         },
         "survival": {"search_settings": 6, "search_permutations": 2},
-        "adherence": {"permutations": 100},
+        "adherence": {"permutations": 100, "response_variables": 2, "response_patients": 5},
     },
 }
 PROOF: dict[str, Any] = {
@@ -118,6 +123,7 @@ PROOF: dict[str, Any] = {
         }
     },
     "factors": {"folds_per_job": "all"},
-    "cpdm": {"folds_per_job": "all"},
+    # Real images of all 300 patients tell the associations; a fifth of them is enough to measure a response.
+    "cpdm": {"folds_per_job": "all", "adherence": {"response_patients": 60}},
 }
 PRESETS: dict[str, dict[str, Any]] = {"mini": MINI, "demo": DEMO, "proof": PROOF, "paper": {}}

@@ -13,11 +13,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 # Names of rules and folders: a cohort of that name would stand in their way.
 _RULES = (
     "adherence", "all", "clinical_tables", "cohort_from_ingestion", "cohort_tables", "cpdm", "data_page",
-    "factor_comparison", "factor_meaning", "factor_page", "factor_splits", "factor_stability", "factor_tensor",
-    "fetch_images", "fetch_rest", "fetch_source", "fidelity", "figures", "fit_factors", "gather_factors", "leakage",
-    "leakage_ablation", "losses", "memorisation", "page", "paper_tables", "phantom_images", "phantom_tables",
-    "prediction", "published_factors", "read_images", "read_omics", "real_features", "reference", "sample_features",
-    "sample_images", "splits", "survival", "survival_search", "system_c_flow", "tables", "train_generator",
+    "factor_comparison", "factor_labels", "factor_meaning", "factor_page", "factor_rank", "factor_splits",
+    "factor_stability", "factor_tensor", "fetch_images", "fetch_rest", "fetch_source", "fidelity", "figures",
+    "fit_factors", "gather_factors", "leakage", "leakage_ablation", "losses", "memorisation", "page", "paper_tables",
+    "phantom_images", "phantom_tables", "prediction", "published_factors", "read_images", "read_omics",
+    "real_features", "reference", "sample_features", "sample_images", "splits", "survival", "survival_search",
+    "system_c_flow", "tables", "train_generator",
 )  # fmt: skip
 TAKEN = frozenset(_RULES)
 

@@ -11,7 +11,6 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from radgen_lib.core.seeds import derive_seed
 from radgen_lib.omics.btf.align import Posterior, summarise
 from radgen_lib.omics.btf.data import Observed, observe
 from radgen_lib.omics.btf.diagnostics import COLUMNS, convergence
@@ -22,7 +21,7 @@ from radgen_lib.omics.btf.memory import check_memory
 from radgen_lib.omics.btf.model import Draws, Priors, reconstruct
 from radgen_lib.omics.btf.projection import Frame, entry_counts, frame_of, log_score, project
 from radgen_lib.omics.btf.saving import load_arrays, save_arrays
-from radgen_lib.omics.btf.variational import Variational, fit_variational
+from radgen_lib.omics.btf.variational import fit_variational
 
 LOG = logging.getLogger("radgen")
 KIND = "Bayesian tensor factorisation"
@@ -36,7 +35,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
 
     Parameters: ``n_components`` to start with (spare ones switch off); ``method`` "gibbs" (sampler) or "variational"
     (fast approximation); ``n_chains`` chains, of ``n_burn_in`` sweeps and then ``n_draws`` stored draws ``thin`` sweeps
-    apart (variational: starting points, of which the one with the highest bound gives all draws, ``max_sweeps`` and
+    apart (variational: starting points, of which the one that begins best gives all draws, ``max_sweeps`` and
     ``tolerance`` as in ``fit_variational``); ``start`` "rotated" (chains start apart, which R-hat needs), "random"
     (further apart) or "svd" (all at one point, variational: the first, the others at random ones); ``noise`` "per_omic"
     or "global" precision; ``sparsity`` the degrees of freedom of the loadings' Student t prior, None for Gaussian ones;
@@ -71,7 +70,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         n_jobs: int = 1,
         seed: int = 0,
         max_sweeps: int = 2000,
-        tolerance: float = 1e-5,
+        tolerance: float = 3e-4,
     ) -> None:
         self.n_components = n_components
         self.method = method
@@ -200,17 +199,12 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
             )  # fmt: skip
             self.diagnostics_ = convergence(draws)
             return draws
-        fits = (self._approximate(observed, priors, number) for number in range(self.n_chains))
-        best = max(fits, key=lambda fit: fit.bound)
-        self.diagnostics_ = best.diagnostics(COLUMNS)
-        return best.sample(self.n_chains * self.n_draws, self.seed)
-
-    def _approximate(self, observed: Observed, priors: Priors, number: int) -> Variational:
-        limits: dict[str, Any] = {"max_sweeps": self.max_sweeps, "tolerance": self.tolerance}
-        limits["how"] = "random" if number and self.start == "svd" else self.start
-        return fit_variational(
-            observed, self.n_components, priors, seed=derive_seed(self.seed, "start", number), **limits
-        )
+        fit = fit_variational(
+            observed, self.n_components, priors, seed=self.seed, starts=self.n_chains, max_sweeps=self.max_sweeps,
+            tolerance=self.tolerance, how=self.start,
+        )  # fmt: skip
+        self.diagnostics_ = fit.diagnostics(COLUMNS)
+        return fit.sample(self.n_chains * self.n_draws, self.seed)
 
     def _keep(self, draws: Draws, posterior: Posterior, frame: Frame) -> None:
         self.draws_, self.frame_, self.trace_, self.n_components_ = draws, frame, draws.trace, posterior.rank

@@ -8,6 +8,7 @@ genes it was measured in. Without scattered holes the rows of one pattern of omi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -23,8 +24,8 @@ class Side:
     """One side of the tensor (the patients, or the genes), M rows against the M' rows of the other side.
 
     ``measured`` [M, L]: the row has the omic. ``group`` [M]: the group of a row. ``kinds`` [G, L]: omics of a group.
-    ``alone`` [A]: groups that are one row with holes, ``rows_alone`` [A] that row, and ``holes`` one sparse matrix
-    [A, M'] an omic with a 1 where it misses an entry.
+    ``alone`` [A]: groups that are one row with holes, ``rows_alone`` [A] that row, ``touched`` [T] the rows of the
+    other side with holes, and ``holes`` one sparse matrix [A, T] an omic with a 1 where it misses an entry.
     """
 
     measured: np.ndarray
@@ -32,12 +33,19 @@ class Side:
     kinds: np.ndarray
     alone: np.ndarray
     rows_alone: np.ndarray
+    touched: np.ndarray
     holes: tuple[csr_array, ...]
 
     @property
     def has_holes(self) -> bool:
         """Whether any entry is missing although row and column have the omic."""
         return len(self.alone) > 0
+
+    @cached_property
+    def by_omic(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct columns of ``measured``, [U, M], and the place [L] of every omic's among them."""
+        columns, place = np.unique(self.measured.T, axis=0, return_inverse=True)
+        return columns, place.ravel()
 
     def members(self) -> np.ndarray:
         """Number of rows of every group that have every omic, [G, L]."""
@@ -48,11 +56,10 @@ class Side:
 
 def side(observed: Observed, which: Literal["patients", "genes"]) -> Side:
     """The patients, or the genes, of a tensor, sorted into groups."""
-    n, d, _ = observed.shape
     if which == "patients":
-        measured, across, places = observed.patients, d, list(observed.holes)
+        measured, places = observed.patients, list(observed.holes)
     else:
-        measured, across, places = observed.genes, n, [(columns, rows) for rows, columns in observed.holes]
+        measured, places = observed.genes, [(columns, rows) for rows, columns in observed.holes]
     own = np.zeros(len(measured), dtype=np.int64)  # 0, or a number of its own for a row with holes
     for mine, _ in places:
         own[mine] = mine + 1
@@ -60,14 +67,16 @@ def side(observed: Observed, which: Literal["patients", "genes"]) -> Side:
     alone = np.flatnonzero(kinds[:, 0])
     at = np.zeros(len(measured), dtype=np.int64)
     at[first[alone]] = np.arange(len(alone))
+    touched = np.unique(np.concatenate([theirs for _, theirs in places])).astype(np.int64)
     holes = tuple(
-        csr_array((np.ones(len(mine)), (at[mine], theirs)), shape=(len(alone), across)) for mine, theirs in places
+        csr_array((np.ones(len(mine)), (at[mine], np.searchsorted(touched, theirs))), shape=(len(alone), len(touched)))
+        for mine, theirs in places
     )
-    return Side(measured, group.ravel(), kinds[:, 1:].astype(bool), alone, first[alone], holes)
+    return Side(measured, group.ravel(), kinds[:, 1:].astype(bool), alone, first[alone], touched, holes)
 
 
 def left_out(own: Side, moments: np.ndarray) -> np.ndarray:
-    """Sum of the other side's second moments [M', K, K] over the holes of every row alone, [L, A, K, K]."""
+    """Sum of second moments [T, K, K] of the ``touched`` rows over the holes of every row alone, [L, A, K, K]."""
     k = moments.shape[-1]
     flat = moments.reshape(len(moments), k * k)
     return np.stack([(holes @ flat).reshape(-1, k, k) for holes in own.holes])

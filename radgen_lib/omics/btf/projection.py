@@ -104,7 +104,7 @@ def conditionals(draws: Draws, observed: Observed) -> Iterator[Conditional]:
         whole = w.T @ w
         pairs = zip(everywhere, observed.genes.T, strict=True)
         sums = np.stack([whole if every else w[genes].T @ w[genes] for every, genes in pairs])
-        missed = left_out(people, outer(w)) if people.has_holes else None
+        missed = left_out(people, outer(w[people.touched])) if people.has_holes else None
         roots = inverse_roots(eye + weighted_grams(people, sums, tau[:, None, None] * outer(u), missed))
         pull, flat = np.zeros((len(observed.patients), len(eye))), np.ascontiguousarray(w.T)
         for block, row in zip(observed.blocks, tau[:, None] * u, strict=True):

@@ -14,12 +14,13 @@ import logging
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import digamma, gammaln
 
-from radgen_lib.core.seeds import make_rng
+from radgen_lib.core.seeds import derive_seed, make_rng
 from radgen_lib.omics.btf import variational_updates as updates
 from radgen_lib.omics.btf.data import Observed
 from radgen_lib.omics.btf.gibbs import Start, start
@@ -68,12 +69,10 @@ class Variational:
     def sample(self, n: int, seed: int, *, chain: int = 0) -> Draws:
         """n independent draws from the approximation, in the form of a chain of the sampler."""
         q, rng = self.beliefs, make_rng(seed, "variational draws", chain)
-        (patients, k), genes = q.x.shape, len(q.w)
-        x, w = np.empty((n, patients, k), np.float32), np.empty((n, genes, k), np.float32)
-        for draw in range(n):
-            x[draw] = q.x + _spread(q.x_root[q.group] if len(q.x_root) > 1 else q.x_root, rng, patients)
-            w[draw] = q.w + _spread(q.w_root, rng, genes)
-        u = np.stack([q.u + _spread(q.u_root, rng, len(q.u)) for _ in range(n)])
+        k = q.x.shape[1]
+        x = _gaussian(q.x, q.x_root, q.group, rng, n)
+        w = _gaussian(q.w, q.w_root, np.arange(len(q.w)), rng, n)
+        u = _gaussian(q.u, q.u_root, np.arange(len(q.u)), rng, n).astype(float)
         tau = rng.gamma(q.tau_shape, 1 / q.tau_rate, (n, len(q.u)))
         if self.priors.noise == "global":
             tau[:] = tau[:, :1]
@@ -81,9 +80,14 @@ class Variational:
         return Draws(x, w, u, tau, alpha, np.full(n, chain), self.trace.assign(chain=chain))
 
 
-def _spread(roots: np.ndarray, rng: np.random.Generator, rows: int) -> np.ndarray:
-    """Gaussian rows with covariance R'R, [rows, K]."""
-    return np.asarray((rng.standard_normal((rows, 1, roots.shape[-1])) @ roots)[:, 0])
+def _gaussian(mean: np.ndarray, roots: np.ndarray, group: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
+    """n sets of Gaussian rows, float32 [n, rows, K]: every row with its mean and the covariance R'R of its group."""
+    drawn = np.empty((n, *mean.shape), np.float32)
+    order = np.argsort(group, kind="stable")
+    for root, rows in zip(roots, np.split(order, np.searchsorted(group[order], np.arange(1, len(roots)))), strict=True):
+        noise = rng.standard_normal((n * len(rows), root.shape[0])) @ root
+        drawn[:, rows] = mean[rows] + noise.reshape(n, len(rows), -1)
+    return drawn
 
 
 def fit_variational(
@@ -92,32 +96,58 @@ def fit_variational(
     priors: Priors,
     *,
     seed: int,
+    starts: int = 1,
     max_sweeps: int = 2000,
-    tolerance: float = 1e-5,
+    tolerance: float = 3e-4,
     how: Start = "svd",
 ) -> Variational:
     """Fit the approximation with k components to a tensor, starting where a chain of the sampler would.
 
     Loadings are held Gaussian (lam = 1) until the bound settles, then components that explain nothing are left out
     and the loadings made sparse: released from the first sweep on, spare components settle on a few genes of noise, in
-    optima with a lower bound. The fit ends when the bound rises by less than ``tolerance`` nats per measured entry over
+    optima with a lower bound. Of several ``starts`` (with svd: the others at random points) the Gaussian part with the
+    highest bound goes on. The fit ends when the bound rises by less than ``tolerance`` nats per measured entry over
     ten sweeps; after ``max_sweeps`` in all a warning is logged. Raises ValueError for settings that allow no sweep.
     """
-    if k < 1 or max_sweeps < 1 or not tolerance > 0:
-        raise ValueError(f"{k} components, {max_sweeps} sweeps, tolerance {tolerance}: each must be above 0")
-    work = Work.of(observed, k, priors)
-    q = updates.begin(start(observed, k, make_rng(seed, "variational start"), how=how), work)
-    enough = tolerance * float(work.counts.sum())
-    rows: list[dict[str, float]] = []
-    converged = _climb(q, work, rows, enough * (1 if priors.nu is None else FIRST), max_sweeps, sparse=False)
-    if priors.nu is not None and len(rows) < max_sweeps:
-        updates.keep(q, work, _live(q, work))
-        converged = _climb(q, work, rows, enough, max_sweeps, sparse=True)
-    elif priors.nu is not None:
+    if k < 1 or max_sweeps < 1 or starts < 1 or not tolerance > 0:
+        raise ValueError(
+            f"{k} components, {starts} starts, {max_sweeps} sweeps, tolerance {tolerance}: each must be above 0"
+        )
+    sparse = priors.nu is not None
+    begun = [
+        _gaussian_part(
+            observed, k, priors, derive_seed(seed, "start", number), "random" if number and how == "svd" else how,
+            tolerance * (FIRST if sparse else 1), max_sweeps,
+        )
+        for number in range(starts)
+    ]  # fmt: skip
+    q, work, rows, converged = max(begun, key=lambda part: part.rows[-1]["elbo"])
+    if sparse:
         converged = False
+    if sparse and len(rows) < max_sweeps:
+        updates.keep(q, work, _live(q, work))
+        converged = _climb(q, work, rows, tolerance * float(work.counts.sum()), max_sweeps, sparse=True)
     if not converged:
         LOG.warning("variational factorisation: the bound still rose after %d sweeps; allow more", max_sweeps)
     return Variational(q, pd.DataFrame(rows), converged, priors)
+
+
+class _Begun(NamedTuple):
+    q: Beliefs
+    work: Work
+    rows: list[dict[str, float]]
+    converged: bool
+
+
+def _gaussian_part(
+    observed: Observed, k: int, priors: Priors, seed: int, how: Start, tolerance: float, max_sweeps: int
+) -> _Begun:
+    """The fit with lam = 1 from one starting point."""
+    work = Work.of(observed, k, priors)
+    q = updates.begin(start(observed, k, make_rng(seed, "variational start"), how=how), work)
+    rows: list[dict[str, float]] = []
+    enough = tolerance * float(work.counts.sum())
+    return _Begun(q, work, rows, _climb(q, work, rows, enough, max_sweeps, sparse=False))
 
 
 def _climb(

@@ -118,9 +118,11 @@ def begin(point: Point, work: Work) -> Beliefs:
 
 def _sum_w(q: Beliefs, work: Work) -> None:
     """Second moments of w over the genes of every omic, and over the holes of patients."""
-    work.sums_w = np.stack([_sum_moments(q.w, q.w_root, measured) for measured in work.genes.measured.T])
+    columns, place = work.genes.by_omic
+    work.sums_w = np.stack([_sum_moments(q.w, q.w_root, measured) for measured in columns])[place]
     if work.patients.has_holes:
-        work.missed = left_out(work.patients, outer(q.w) + covariances(q.w_root))
+        genes = work.patients.touched
+        work.missed = left_out(work.patients, outer(q.w[genes]) + covariances(q.w_root[genes]))
 
 
 def keep(q: Beliefs, work: Work, live: np.ndarray) -> None:
@@ -145,9 +147,8 @@ def _weights(q: Beliefs) -> np.ndarray:
 
 
 def _sum_moments(mean: np.ndarray, root: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Sum of second moments over the measured rows, [K, K]; roots are stacked, so that it is one product."""
-    if not measured.all():
-        mean, root = mean[measured], root[measured]
+    """Sum of second moments over measured rows, [K, K]; roots are stacked: one product."""
+    mean, root = (mean, root) if measured.all() else (mean[measured], root[measured])
     stacked = root.reshape(-1, mean.shape[1])
     return np.asarray(mean.T @ mean + stacked.T @ stacked)
 
@@ -170,13 +171,12 @@ def update_x(q: Beliefs, work: Work) -> None:
 def update_w(q: Beliefs, work: Work) -> None:
     """q(w_d): as q(x_n) with prior precision E[alpha] E[lam_d]; mean from Y_l' X, of which ``cross`` is kept."""
     spread, members = covariances(q.x_root), work.patients.members().astype(float)
-    sums = np.stack([q.x[measured].T @ q.x[measured] for measured in work.patients.measured.T])
+    columns, place = work.patients.by_omic
+    sums = np.stack([q.x[measured].T @ q.x[measured] for measured in columns])[place]
     sums += np.einsum("gl,gij->lij", members, spread)
-    missed = left_out(work.genes, outer(q.x) + spread[q.group]) if work.genes.has_holes else None
-    precision = weighted_grams(work.genes, sums, _weights(q), missed)[work.genes.group]
-    place = np.arange(q.w.shape[1])
-    precision[:, place, place] += q.alpha * q.lam
-    q.w_root = inverse_roots(precision)
+    held = work.genes.touched
+    missed = left_out(work.genes, outer(q.x[held]) + spread[q.group[held]]) if work.genes.has_holes else None
+    q.w_root = _gene_roots(weighted_grams(work.genes, sums, _weights(q), missed), q, work.genes.group)
     q.w_spread = np.einsum("dij,dij->dj", q.w_root, q.w_root)
     blocks = work.observed.blocks
     products = np.stack([_flat(q.x, block) @ block for block in blocks]).astype(float, copy=False)
@@ -188,6 +188,14 @@ def update_w(q: Beliefs, work: Work) -> None:
     if work.missed is not None:
         alone = outer(q.x[work.patients.rows_alone]) + spread[work.patients.alone]
         work.gram -= np.einsum("laij,aij->lij", work.missed, alone)
+
+
+def _gene_roots(precision: np.ndarray, q: Beliefs, group: np.ndarray) -> np.ndarray:
+    """Roots of the covariances of all genes; the genes of a group share one while lam is 1 everywhere."""
+    place, shared = np.arange(q.w.shape[1]), bool((q.lam == 1).all())
+    precision = precision if shared else precision[group]
+    precision[:, place, place] += q.alpha * (1 if shared else q.lam)
+    return inverse_roots(precision)[group] if shared else inverse_roots(precision)
 
 
 def update_u(q: Beliefs, work: Work) -> None:

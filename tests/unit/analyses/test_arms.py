@@ -204,8 +204,8 @@ def test_arms_list_controls_even_without_their_generators() -> None:
 @pytest.mark.parametrize(
     ("fold", "design", "repeat"),
     [
-        ("split", "published_split", 0), ("image-07", "published_folds", 0), ("r2f13", "grouped", 2),
-        ("site-AO_AR", "site", 0), ("full", "full", 0),
+        ("split", "published_split", 0), ("split-s2", "split_trainings", 0), ("image-07", "published_folds", 0),
+        ("r2f13", "grouped", 2), ("site-AO_AR", "site", 0), ("full", "full", 0),
     ],
 )  # fmt: skip
 def test_fold_names(fold: str, design: str, repeat: int) -> None:

@@ -254,6 +254,16 @@ def test_constant_and_infinite_features_are_left_out(world: Any) -> None:
     assert sets[0][0].shape[1] == 3
 
 
+def test_features_of_which_none_is_finite_are_a_reason(world: Any) -> None:
+    tables = world.tables
+    table = featured_runs(world.runs[:1])["genes15", "edm"]
+    lost = table.assign(**{name: np.nan for name in table.columns if name.startswith("radiomics:")})
+    keys = {"item": "B.TA", "extractor": "radiomics", "design": "grouped"}
+    rows = distances.distance_rows(tables.real_features, lost, tables.splits, keys, headline="kid", draws=50, seed=1)
+    assert [row["metric"] for row in rows] == ["kid"]
+    assert rows[0]["reason"].startswith("cannot be compared: ") and "5 unusable left out" in rows[0]["reason"]
+
+
 def test_test_patient_without_a_draw_is_an_error(world: Any) -> None:
     tables = world.tables
     table = featured_runs(world.runs[:1])["genes15", "edm"]

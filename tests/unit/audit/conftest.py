@@ -67,8 +67,8 @@ def draw_run(
         for draw in range(draws):
             rows.append({**base, "kind": "heldout", "draw": draw, "factor": "", "shift": 0.0})
             values.append(feature(patient, rng))
-        for shift in (-2.0, -1.0, 0.0, 1.0, 2.0) if response else ():
-            rows.append({**base, "kind": "response", "draw": 0, "factor": "PC1", "shift": shift})
+        for shift in (0.0, -2.0, -1.0, 1.0, 2.0) if response else ():
+            rows.append({**base, "kind": "response", "draw": 0, "factor": "PC1" if shift else "", "shift": shift})
             values.append(shift * np.arange(1, len(FEATURES) + 1) + 0.1 * rng.normal(size=len(FEATURES)))
     table = np.asarray(values)
     images = np.repeat(np.repeat(table[:, :, None], 32 // table.shape[1], axis=1), 32, axis=2)

@@ -16,7 +16,6 @@ from radgen_lib.audit.preparation import (
     fold_space,
     pixel_draws,
     rankings,
-    response_series,
 )
 from radgen_lib.audit.runs import AuditRun, crossing_note, design_folds, held_out_images
 
@@ -106,24 +105,6 @@ def test_draws_are_grouped_by_condition_in_pixels_and_features(cohort: Any, buil
     at = run.rows("heldout", folds[0].name)
     own = run.features.iloc[at][(run.index["condition_patient"].iloc[at] == features.patients[0]).to_numpy()]
     np.testing.assert_allclose(pixels[0].values[0][:, ::128], own.to_numpy())
-
-
-def test_series_follow_the_shift_whatever_the_order_of_rows(cohort: Any, build_run: Callable[..., AuditRun]) -> None:
-    run = simple(cohort, build_run, response=True)
-    folds = design_folds(cohort.splits)["grouped"]
-    columns = list(run.features.columns)
-    order = np.random.default_rng(0).permutation(len(run.index))
-    mixed = AuditRun(
-        run.condition, run.generator, run.index.iloc[order].reset_index(drop=True), run.samples[order],
-        run.features.iloc[order].reset_index(drop=True),
-    )  # fmt: skip
-    plain, shuffled = response_series(run, folds, columns), response_series(mixed, folds, columns)
-    assert list(plain) == list(shuffled) == ["PC1"]
-    for one, other in zip(plain["PC1"], shuffled["PC1"], strict=True):
-        assert one.patient == other.patient
-        np.testing.assert_array_equal(one.values, other.values)
-        assert (np.diff(one.values[:, -1]) > 0).all()
-    assert response_series(simple(cohort, build_run), folds, columns) == {}
 
 
 def test_crossing_note_counts_patients_once(cohort: Any) -> None:

@@ -23,6 +23,8 @@ from radgen_lib.core.config.model import Config
 from radgen_lib.core.errors import DownloadError
 from radgen_lib.sources.registry import Source, load_registry
 
+OF_ITS_FACTORS = ("tcga2012_chr17", "tcga2012_chr21", "kegg_gene_sets", "pam50_receptors")
+
 
 def source(name: str, content: bytes, **changes: object) -> Source:
     entry = {
@@ -153,19 +155,19 @@ def test_folders(config: Config, tmp_path: Path) -> None:
 
 def test_files_of_a_cohort(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    wanted = (*FILES, "tcga2012_chr17", "tcga2012_chr21", "kegg_gene_sets")  # the last three: of its factors
+    wanted = (*FILES, *OF_ITS_FACTORS)
     registry = {name: source(name, name.encode()) for name in wanted}
     cohort = "tcga_brca_released"
     found = checks.check_sources(config, registry, cohort, None)
-    assert found.status == "FAIL" and found.found == "13 of 13 files not here, 13 not reachable (no: ConnectionError)"
+    assert found.status == "FAIL" and found.found == "14 of 14 files not here, 14 not reachable (no: ConnectionError)"
     offline = config.model_copy(update={"offline": True})
-    assert checks.check_sources(offline, registry, cohort, None).found == "13 of 13 files not here, offline: true"
+    assert checks.check_sources(offline, registry, cohort, None).found == "14 of 14 files not here, offline: true"
     for name in wanted:
         path = tmp_path / "mirror" / name / "a.csv"
         path.parent.mkdir(parents=True)
         path.write_bytes(name.encode())
     found = checks.check_sources(offline, registry, cohort, tmp_path / "mirror")
-    assert (found.status, found.found) == ("OK", "13 of 13 here and verified")
+    assert (found.status, found.found) == ("OK", "14 of 14 here and verified")
     (tmp_path / "mirror" / "side_png" / "a.csv").write_bytes(b"other")
     found = checks.check_sources(offline, registry, cohort, tmp_path / "mirror")
     assert found.status == "FAIL" and "a.csv in mirror: no: SHA-256" in found.found
@@ -175,7 +177,7 @@ def test_files_of_a_cohort(config: Config, tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_readme_says_what_the_released_cohort_weighs() -> None:
     registry = load_registry()
-    names = (*FILES, "tcga2012_chr17", "tcga2012_chr21", "kegg_gene_sets")
+    names = (*FILES, *OF_ITS_FACTORS)
     size = sum(registry[name].bytes or 0 for name in names) / 1e6
     (row,) = re.findall(r"(?m)^\| `tcga_brca_released` \|.*$", (checks.ROOT / "README.md").read_text())
     assert row.endswith(f"| {size:.1f} MB |")
@@ -264,7 +266,7 @@ def test_whole_command_with_the_real_mirror(
     monkeypatch.chdir(tmp_path)
     main(["doctor", "--cohort", "tcga_brca_released"])
     shown = capsys.readouterr().out
-    assert "13 of 13 here and verified" in shown and "pyradiomics" in shown and "weights vgg16" in shown
+    assert "14 of 14 here and verified" in shown and "pyradiomics" in shown and "weights vgg16" in shown
     assert list(tmp_path.iterdir()) == []
 
 

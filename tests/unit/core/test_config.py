@@ -65,6 +65,21 @@ def test_paper_preset_has_the_published_sizes() -> None:
         ({"cpdm": {"protocols": {"rigorous": {"conditions": ["factors17"]}}}}, ["fitted on all patients"]),
         ({"cpdm": {"protocols": {"rigorous": {"condition_log": "log2"}}}}, ["rigorous.condition_log", "'log2'"]),
         ({"cpdm": {"genes": ["CD6", "CD6"]}}, ["named twice"]),
+        ({"factors": {"rank_grid": [5, 5]}}, ["factors.rank_grid = [5, 5]", "ascending"]),
+        ({"factors": {"rank_grid": [10, 5]}}, ["factors.rank_grid = [10, 5]", "ascending"]),
+        ({"factors": {"rank_grid": [0, 5]}}, ["factors.rank_grid", "greater than or equal to 1"]),
+        ({"cpdm": {"adherence": {"response_generators": ["edm", "gan"]}}}, ["response_generators", "['gan']", "'vae'"]),
+        ({"cpdm": {"adherence": {"response_variables": 0}}}, ["response_variables = 0", "greater than or equal to 1"]),
+        ({"cpdm": {"adherence": {"response_patients": "half"}}}, ["response_patients = 'half'", "integer"]),
+        ({"cpdm": {"adherence": {"response_repeats": 0}}}, ["response_repeats = 0", "greater than or equal to 1"]),
+        (
+            {"cohorts": {"tcga_brca_released": {"splits": {"trainings": 0}}}},
+            ["tcga_brca_released.splits.trainings = 0", "greater than or equal to 1"],
+        ),
+        (
+            {"cohorts": {"phantom": {"splits": {"trainings": 21}}}},
+            ["splits.trainings = 21", "less than or equal to 20"],
+        ),
         ({"cpdm": {"folds_per_job": 0}}, ["folds_per_job", "greater than or equal to 1"]),
         (
             {"cpdm": {"protocols": {"rigorous": {"fit_scope": "all"}}}},

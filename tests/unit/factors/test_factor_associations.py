@@ -78,6 +78,19 @@ def test_eta_squared_is_that_of_kruskal_and_wallis(rows: list[tuple[int, int]]) 
     assert found == pytest.approx((h - k + 1) / (n - k), abs=1e-9)
 
 
+def test_notes_say_where_the_receptor_status_is_from(
+    factors: pd.DataFrame, spread: pd.DataFrame, patients: pd.DataFrame
+) -> None:
+    origins = np.where(patients["er"].isna(), "", np.where(patients["age"] > 60, "further", "different"))
+    table = associations(
+        factors[["F01"]], spread[["F01"]], patients.assign(er_from=origins), seed=0, model="btf_gibbs", draws=50
+    ).set_index("task")
+    counts = pd.Series(origins)[(patients["patient"] != "PHAN-S1-9999").to_numpy()].value_counts()
+    assert table.loc["er", "note"].endswith(f"{counts['different']} different there, {counts['further']} unknown there")
+    assert table.loc["er", "n"] == counts["different"] + counts["further"]
+    assert set(table.loc[["pr", "her2", "mut_TP53"], "note"]) == {""}
+
+
 def test_classes_are_tested_by_kruskal_and_wallis_and_small_ones_left_out() -> None:
     rng = np.random.default_rng(3)
     names = np.array(["A"] * 30 + ["B"] * 20 + ["C"] * 4 + [""] * 10)

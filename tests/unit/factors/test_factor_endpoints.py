@@ -117,6 +117,18 @@ class TestRows:
             assert 0 < low < high <= 1, task
         assert "repeats" not in " ".join(rows_of(arm())["note"])
 
+    def test_notes_say_where_the_receptor_status_is_from(self):
+        origins = np.where(np.arange(N) < 20, "further", "same").astype(object)
+        origins[30:33] = ""
+        known = people().assign(er_from=origins)
+        known.loc[30:32, "er"] = np.nan
+        table = rows_of(arm(), patients=known).loc["btf_gibbs"]
+        assert table.loc["er", "note"].endswith(
+            "37 the same in the cohort's own receptors, 0 different there, 20 unknown there"
+        )
+        assert table.loc["er", "n"] == 57
+        assert "2012" not in rows_of(arm()).loc[("btf_gibbs", "er"), "note"] + table.loc["mut_TP53", "note"]
+
     def test_rare_subtypes_are_left_out_by_name_and_unknown_ones_silently(self):
         known = people()
         known.loc[:2, "subtype"] = ["Normal", "", "Normal"]

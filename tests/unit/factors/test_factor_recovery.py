@@ -20,7 +20,8 @@ PLANTED = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), index=NAME
 
 def rows_of(found: pd.DataFrame, planted: pd.DataFrame = PLANTED, **facts: str) -> pd.DataFrame:
     arm = replace(Arm("btf_gibbs", {WHOLE: found}), **facts)
-    rows = recovery_rows({arm.model: arm}, planted, frozenset({"btf_gibbs"}), seed=0, draws=50)
+    ranks = {"offered": {"btf_gibbs": 5}, "given": {"tensorbf": 17, "pca": 3}}
+    rows = recovery_rows({arm.model: arm}, planted, **ranks, seed=0, draws=50)
     return pd.DataFrame(rows).set_index(["metric", "task"])
 
 
@@ -29,6 +30,21 @@ def test_order_sign_scale_and_patients_of_another_order_do_not_matter():
     table = rows_of(found.sample(frac=1, random_state=0), PLANTED.iloc[::-1])
     np.testing.assert_allclose(table.loc["factor_match", ["value", "low", "high"]].astype(float), 1.0)
     assert table.loc[("rank", ""), "value"] == 3 and "3 planted; rank learned" in table.loc[("rank", ""), "note"]
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "words"),
+    [
+        ("btf_gibbs", 3, "rank learned: 3 of 5 stayed on"),
+        ("btf_gibbs", 5, "all 5 components of the start were kept, so the rank is the setting and not learned"),
+        ("tensorbf", 17, "rank set to 17, not learned"),
+        ("tensorbf", 4, "rank set to 17, not learned; 4 stayed on"),
+        ("pca", 3, "rank set to 3, not learned"),
+    ],
+)
+def test_the_note_of_a_rank_says_who_chose_it(model: str, columns: int, words: str):
+    found = pd.DataFrame(np.random.default_rng(3).normal(size=(40, columns)), index=NAMES)
+    assert rows_of(found, model=model).loc[("rank", ""), "note"] == f"3 planted; {words}"
 
 
 def test_a_factor_that_was_not_found_counts_as_nothing():

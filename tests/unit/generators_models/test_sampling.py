@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,13 +13,15 @@ from radgen_lib.core.errors import DataError
 from radgen_lib.generators import sampling
 from radgen_lib.generators.base import Generator, Options
 from radgen_lib.generators.sampling import (
+    FIRST,
     LARGEST,
     SHIFTS,
     SamplePlan,
     choose_others,
+    directions,
     draw_samples,
     exchanged,
-    first_direction,
+    factors_to_shift,
     plan_rows,
 )
 from radgen_lib.generators.store import FittedGenerator
@@ -29,7 +32,8 @@ OTHERS = [f"X{i}" for i in range(7)]
 SPLITS = pd.DataFrame(
     [(fold, p, "test" if p in test else "train") for fold, test in [("f0", "ab"), ("f1", "cd")] for p in "abcd"],
     columns=["fold", "patient", "role"],
-)
+).assign(design="grouped")
+FACTORS = (FIRST, "A", "B")
 
 
 class Recorder(Generator):
@@ -72,7 +76,15 @@ def fitted(conditions) -> FittedGenerator:
 
 def plan(**changes) -> SamplePlan:
     return SamplePlan(
-        **{"draws": 3, "synthetic_folds": ["f0"], "others": OTHERS, "primary": True, "seed": 9, **changes}
+        **{
+            "draws": 3,
+            "synthetic_folds": ["f0"],
+            "others": OTHERS,
+            "primary": True,
+            "seed": 9,
+            "shifted": dict.fromkeys(["f0", "f1"], FACTORS),
+            **changes,
+        }
     )
 
 
@@ -113,19 +125,67 @@ def test_the_plan_has_each_kind_for_its_folds_and_patients():
         assert rows["patient"].tolist() == OTHERS and set(rows["fold"]) == {"f0"}
         own = rows["patient"] == rows["condition_patient"]
         assert own.all() if kind == "synthetic" else not own.any()
-    response = table[table["kind"] == "response"]
-    assert response.groupby(["fold", "patient"])["shift"].apply(tuple).tolist() == [SHIFTS] * 4
-    assert SHIFTS == (-2, -1, 0, 1, 2) and (table.loc[table["kind"] != "response", "shift"] == 0).all()
+    assert (table.loc[table["kind"] != "response", "shift"] == 0).all()
     rest = table[table["kind"] != "shuffled"]
     assert (rest["patient"] == rest["condition_patient"]).all()
 
 
+def test_one_factor_at_a_time_is_shifted_and_all_share_the_image_without_shift():
+    table = plan_rows(SPLITS, ["f0", "f1"], plan())
+    response = table[table["kind"] == "response"]
+    assert len(response) == 4 * (1 + len(FACTORS) * 4)  # 4 patients: once as they are, then 4 shifts a factor
+    still = response[response["shift"] == 0]
+    assert still["patient"].tolist() == [*"abcd"] and (still["factor"] == "").all()
+    moved = response[response["shift"] != 0].groupby(["fold", "patient", "factor"], sort=False)["shift"].apply(tuple)
+    assert moved.tolist() == [SHIFTS] * 12 and sorted((*SHIFTS, 0)) == [-2, -1, 0, 1, 2]
+    assert response.groupby(["fold", "patient"])["seed"].nunique().eq(1).all()  # the same noise at every shift
+
+
+def test_folds_without_factors_draw_no_shifts():
+    table = plan_rows(SPLITS, ["f0", "f1"], plan(shifted={"f1": FACTORS}))
+    assert set(table.loc[table["kind"] == "response", "fold"]) == {"f1"}
+    assert "response" not in set(plan_rows(SPLITS, ["f0", "f1"], plan(shifted={}))["kind"])
+
+
+def many(designs=("grouped",)):
+    """Twelve patients, three a fold, for each design."""
+    return pd.DataFrame(
+        [
+            (f"{design[0]}{fold}", f"P{i:02d}", "test" if i % 4 == fold else "train", design)
+            for design in designs
+            for fold in range(4)
+            for i in range(12)
+        ],
+        columns=["fold", "patient", "role", "design"],
+    )
+
+
+def drawn_with_shifts(limit, folds=("g0", "g1", "g2", "g3"), seed=9):
+    settings = plan(shifted=dict.fromkeys(folds, FACTORS), shifted_patients=limit, seed=seed, synthetic_folds=[])
+    table = plan_rows(many(("grouped", "site")), folds, settings)
+    return set(table.loc[table["kind"] == "response", "patient"])
+
+
+def test_a_limit_takes_that_many_patients_of_a_design_in_a_fixed_order():
+    chosen = [drawn_with_shifts(limit) for limit in range(1, 13)]
+    assert [len(names) for names in chosen] == list(range(1, 13)) and drawn_with_shifts(None) == chosen[-1]
+    assert all(few < more for few, more in pairwise(chosen)), "a larger limit adds patients"
+    assert drawn_with_shifts(5, folds=("s0", "s1", "s2", "s3")) == chosen[4], "the same in every design"
+    assert drawn_with_shifts(5, folds=("g2",)) == chosen[4] & {"P02", "P06", "P10"}, "and whatever else a job draws"
+    assert any(drawn_with_shifts(5, seed=seed) != chosen[4] for seed in range(3))
+
+
+def test_variables_are_the_first_of_the_condition():
+    assert factors_to_shift(NAMES, None) == (FIRST, "A", "B", "C")
+    assert factors_to_shift(NAMES, 2) == (FIRST, "A", "B") and factors_to_shift(NAMES, 9) == (FIRST, "A", "B", "C")
+
+
 def test_only_the_primary_generator_draws_controls():
     table = plan_rows(SPLITS, ["f0", "f1"], plan(primary=False))
-    assert set(table["kind"]) == {"heldout", "synthetic"}
+    assert set(table["kind"]) == {"heldout", "synthetic", "response"}
     whole = plan_rows(SPLITS, ["f0", "f1"], plan())
-    both = whole[whole["kind"].isin(["heldout", "synthetic"])].reset_index(drop=True)
-    pd.testing.assert_frame_equal(table, both)
+    rest = whole[whole["kind"] != "shuffled"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, rest)
 
 
 def test_seeds_tell_patients_draws_kinds_and_folds_apart_but_not_shifts():
@@ -138,7 +198,7 @@ def test_seeds_tell_patients_draws_kinds_and_folds_apart_but_not_shifts():
 
 def test_a_further_patient_or_fold_moves_no_other_seed():
     small = plan_rows(SPLITS, ["f0"], plan(others=OTHERS[:4], draws=2))
-    keys = ["fold", "kind", "patient", "draw", "shift"]
+    keys = ["fold", "kind", "patient", "draw", "factor", "shift"]
     joined = small.merge(plan_rows(SPLITS, ["f0", "f1"], plan()), on=keys, suffixes=("", "_more"))
     assert len(joined) == len(small) and (joined["seed"] == joined["seed_more"]).all()
 
@@ -178,14 +238,29 @@ def test_a_limit_takes_the_labelled_first_and_keeps_both_classes():
 
 
 def test_the_first_direction_is_one_sd_along_the_training_patients(fitted, conditions):
-    step = first_direction(fitted, conditions, ["a", "b", "c", "d", "a"])
+    step = directions(fitted, conditions, ["a", "b", "c", "d", "a"])[FIRST]
     scaled = fitted.scaler.transform(conditions.set_index("patient").loc[[*"abcd"], list(NAMES)].to_numpy())
     along = (scaled - scaled.mean(axis=0)) @ (step / np.linalg.norm(step))
     assert np.linalg.norm(step) == pytest.approx(along.std(ddof=1), rel=1e-4)
     assert abs(step[0] / step[1] + 1) < 0.1 and abs(step[2]) < 0.1  # A and B against each other, C still
     assert step[np.abs(step).argmax()] > 0
     flipped = conditions.assign(**{name: -conditions[name] for name in NAMES})
-    np.testing.assert_allclose(np.abs(first_direction(fitted, flipped, [*"abcd"])), np.abs(step), rtol=1e-4)
+    np.testing.assert_allclose(np.abs(directions(fitted, flipped, [*"abcd"])[FIRST]), np.abs(step), rtol=1e-4)
+
+
+@pytest.mark.parametrize("scaling", ["cohort_zscore", "per_patient_minmax"])
+def test_a_variable_moves_alone_by_the_sd_that_the_generator_sees_in_training_patients(fitted, conditions, scaling):
+    scaler = ConditionScaler.fit(conditions[list(NAMES)], scaling, log=False)
+    one = FittedGenerator(fitted.generator, scaler, NAMES)
+    trained_on = ["a", "b", "c", "a", "a"]  # images; a patient counts once
+    steps = directions(one, conditions, trained_on)
+    scaled = scaler.transform(conditions.set_index("patient").loc[[*"abc"], list(NAMES)].to_numpy())
+    for i, name in enumerate(NAMES):
+        expected = np.zeros(3)
+        expected[i] = scaled[:, i].std(ddof=1)
+        np.testing.assert_allclose(steps[name], expected, atol=1e-6)
+    elsewhere = conditions.assign(A=np.where(conditions["patient"].isin([*"abc"]), conditions["A"], 100.0))
+    np.testing.assert_allclose(directions(one, elsewhere, trained_on)["A"], steps["A"])
 
 
 def test_each_row_gets_its_condition_its_shift_and_its_seed(fitted, conditions):
@@ -197,12 +272,15 @@ def test_each_row_gets_its_condition_its_shift_and_its_seed(fitted, conditions):
     given = fitted.scaler.transform(
         conditions.set_index("patient").loc[index["condition_patient"], list(NAMES)].to_numpy()
     )
-    steps = {
-        "f0": first_direction(fitted, conditions, ["c", "d"]),
-        "f1": first_direction(fitted, conditions, ["a", "b"]),
-    }
-    moved = given[:, 0] + index["shift"] * np.array([steps[fold][0] for fold in index["fold"]])
-    np.testing.assert_allclose(images[:, 0, 0].astype(float), moved, atol=2e-3)
+    trained = {"f0": ["c", "d"], "f1": ["a", "b"]}
+    steps = {fold: directions(fitted, conditions, names) for fold, names in trained.items()}
+    by = [
+        shift * steps[fold][factor] if shift else np.zeros(3)
+        for fold, factor, shift in index[["fold", "factor", "shift"]].itertuples(index=False)
+    ]
+    called = np.concatenate([conditions for conditions, _, _ in fitted.generator.calls])
+    np.testing.assert_allclose(called, given + np.array(by), atol=1e-5)
+    np.testing.assert_allclose(images[:, 0, 0].astype(float), called[:, 0], atol=2e-3)
     np.testing.assert_array_equal(images[:, 0, 1], index["seed"] % 10)
 
 
@@ -234,6 +312,6 @@ def test_what_is_no_number_stops_the_job(fitted, conditions, value):
 def test_what_float16_cannot_hold_is_limited_and_said(fitted, conditions, caplog):
     fitted.generator.fill = -1e9
     with caplog.at_level(logging.WARNING, "radgen"):
-        images, _ = drawn(fitted, plan_rows(SPLITS, ["f1"], plan(draws=1, primary=False)), conditions)
+        images, _ = drawn(fitted, plan_rows(SPLITS, ["f1"], plan(draws=1, primary=False, shifted={})), conditions)
     assert np.isfinite(images).all() and float(images.min()) == np.float16(-LARGEST)
     assert f"{2 * 14} pixels beyond 60000" in caplog.text

@@ -18,6 +18,7 @@ from radgen_lib.analyses.factors.associations import ASSOCIATION_COLUMNS, ENDPOI
 from radgen_lib.analyses.factors.enrichment import ENRICHMENT_COLUMNS
 from radgen_lib.analyses.factors.genes import GENE_COLUMNS, factor_table, top_genes
 from radgen_lib.analyses.factors.imputing import COVERAGE_COLUMNS, DENSITY, ENTRIES, EVERY, OMIC
+from radgen_lib.analyses.factors.rank_curve import rank_curve
 from radgen_lib.analyses.factors.stability import STABILITY_COLUMNS, seed_rows
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.factor_layout import FACTOR_FIGURES, FACTOR_TABLES
@@ -93,13 +94,15 @@ def files(
         [(omic, 0.95, 0.94, 90, 36, 0.9, 0.97, "patient bootstrap, 95 %") for omic in (EVERY, *OMICS)],
         columns=list(COVERAGE_COLUMNS),
     )
+    splits = pd.DataFrame({"fold": "cv0-0", "patient": tensor.patients, "role": "train"})
+    grid = SETTINGS.model_copy(update={"rank_grid": [1, 3, 30]})
     sets = {"item": "F.SETS", "metric": "nes", "reason": "1 gene sets have 5 to 500 of the 24 genes of the tensor"}
     tables = {
         "fits": fit_facts(fit, roles), "published": published_tables(published, tensor.patients, 3)[1],
         "traces": traces(fit), "coverage": covered, "comparison": result_frame(scored),
         "stability": pd.concat([seed_rows(0, *first[:1], fit.model.factors_, first[1]),
                                 seed_rows(1, first[0], turned, first[1])]),
-        "genes": top_genes(fit.model), "patients": people,
+        "genes": top_genes(fit.model), "patients": people, "rank": rank_curve(tensor, splits, grid, seed=1, draws=40),
         "associations": associations(factors, spread, people, seed=1, model="btf_gibbs", draws=40),
         "enrichment": result_frame([result_row(**sets)]).assign(p=np.nan, fdr=np.nan, genes=""),
         "selection": pd.DataFrame(
@@ -205,7 +208,7 @@ def test_workflow_script_makes_every_output_from_what_the_rules_write(
         ("fits", FITS_COLUMNS), ("published", FITS_COLUMNS), ("stability", STABILITY_COLUMNS),
         ("comparison", RESULT_COLUMNS), ("coverage", COVERAGE_COLUMNS), ("genes", GENE_COLUMNS),
         ("enrichment", ENRICHMENT_COLUMNS), ("associations", ASSOCIATION_COLUMNS), ("selection", SELECTION_COLUMNS),
-        ("decisions", DECISION_COLUMNS),
+        ("decisions", DECISION_COLUMNS), ("rank", RESULT_COLUMNS),
     ],
 )  # fmt: skip
 def test_the_page_asks_for_no_column_that_an_analysis_does_not_write(name: str, given: tuple[str, ...]) -> None:
@@ -232,13 +235,12 @@ def test_every_stored_quantity_of_a_fit_has_a_name_and_is_documented(files: dict
 
 
 def test_rule_gives_the_script_what_it_reads() -> None:
-    text = (ROOT / "rules/factor_analyses.smk").read_text()
-    rule = text[text.index("rule factor_page:") :]
+    rule = (ROOT / "rules/factor_page.smk").read_text()
     for name in ("fits", "traces", "published", "models", "patients", "decisions", "selection", "coverage"):
         assert f"        {name}=" in rule, name
     for name in ("factors", "preset", "phantom", "released"):
         assert f"        {name}=" in rule[rule.index("params:") :], name
-    reads = {"stability", "comparison", "genes", "enrichment", "associations"}
+    reads = {"stability", "rank", "comparison", "genes", "enrichment", "associations"}
     assert set(NEEDED) == reads | {
         "fits", "traces", "published", "patients", "decisions", "selection", "coverage",
     }  # fmt: skip
@@ -284,7 +286,7 @@ def test_spans_hold_the_smallest_and_the_largest_value(values: list[float]) -> N
 
 def test_cells_say_how_many_and_how_sure_or_why_not() -> None:
     row = result_row(item="F.CMP", metric="auroc", value=0.75, low=0.7, high=0.8, n=40, events=9)
-    assert result_cell(row).below == ("0.700 to 0.800", "n 40, 9 events")
+    assert result_cell(row).below == ("0.700 to 0.800", "n 40, 9 positive")
     assert result_cell(result_row(item="F.CMP", metric="auroc", value=0.75, n=40)).below == ("n 40",)
     refused = result_cell(result_row(item="F.CMP", metric="auroc", reason="one class"))
     assert (refused.text, refused.reason) == ("", "one class")

@@ -40,6 +40,7 @@ from radgen_lib.reporting.factor_page import (
     write_factor_page,
     write_figures,
 )
+from radgen_lib.reporting.factor_rank import rank_figure, rank_grids
 from radgen_lib.reporting.factor_tables import (
     DOUBT,
     NEEDED,
@@ -123,6 +124,23 @@ def associated() -> pd.DataFrame:
     return result_frame(rows).assign(**extra, posterior_sd=[0.1, 0.1, 0.1, 0.2, 0.2, 0.2])
 
 
+def offered() -> pd.DataFrame:
+    """Two components predict worse than six, three as well."""
+    keys = {"item": "F.RANK", "protocol": "rigorous", "model": "btf_gibbs", "design": "cv0-0"}
+    rows = []
+    for count, kept, value in ((2, 2, -1.4), (3, 3, -1.1), (6, 3, -1.12)):
+        for task in ("all omics", *OMICS):
+            band = {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 12}
+            rows.append(result_row(**keys, **band, arm=str(count), task=task, metric="log_density_entries"))
+        rows.append(result_row(**keys, arm=str(count), metric="rank", value=kept, n=24))
+    for count, value in ((2, -0.28), (3, 0.02)):
+        band = {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 12}
+        apart = {"arm": f"{count} - 6", "metric": "log_density_entries_difference"}
+        rows.append(result_row(**keys, **band, **apart, task="all omics"))
+        rows.append(result_row(**keys, **{**band, "low": 0.01, "high": 0.3}, **apart, task="methylation"))
+    return result_frame(rows)
+
+
 def enriched() -> pd.DataFrame:
     keys = {"item": "F.SETS", "protocol": "rigorous", "model": "btf_gibbs", "design": "full", "metric": "nes"}
     rows = [
@@ -183,7 +201,7 @@ def results(model: BayesianTensorFactorisation) -> FactorResults:
         published=pd.DataFrame(published, columns=["fold", "omic", "quantity", "value"]),
         traces=model.trace_.assign(fold="full"), stability=stable(), comparison=compared(), coverage=covered(),
         genes=top_genes(), enrichment=enriched(), associations=associated(), decisions=pd.DataFrame(decisions),
-        selection=pd.DataFrame(selection), patients=patients, settings=SETTINGS, model=model,
+        selection=pd.DataFrame(selection), patients=patients, rank=offered(), settings=SETTINGS, model=model,
     )  # fmt: skip
 
 
@@ -229,6 +247,33 @@ def test_page_tells_what_limits_its_numbers(results: FactorResults) -> None:
         assert text in page, text
 
 
+def test_page_tells_what_more_components_bring(results: FactorResults) -> None:
+    page = page_of(results)
+    assert "in 12 patients held out inside the training part of one fold: 2 (2): -1.4" in page
+    against = (
+        "Against 6 offered, on the same values: all omics surely worse with 2, no difference beyond chance with 3;"
+    )
+    assert f"{against} methylation surely better with 2 and 3." in page
+    assert "By number of components offered" in page
+    empty = result_frame([result_row(item="F.RANK", metric="log_density_entries", reason="nothing was asked")])
+    without = replace(results, rank=empty)
+    page = page_of(without)
+    assert "No density of held-out patients by number of components: nothing was asked." in page
+    assert "By number of components offered" not in page and b"<svg" in draw_figures(without)["factor_rank.svg"]
+
+
+def test_figure_of_the_rank_has_a_panel_for_each_omic(results: FactorResults) -> None:
+    """More panels make a larger picture, and a number that could not be fitted leaves its place out."""
+    whole = rank_figure(results.rank, 4)
+    fewer = rank_figure(results.rank[results.rank["task"] != "methylation"], 4)
+    assert len(whole) > len(fewer) > len(rank_figure(results.rank.iloc[:0], 4))
+    lost = results.rank.copy()
+    lost.loc[(lost["arm"] == "6") & (lost["metric"] != "rank"), ["value", "low", "high"]] = np.nan
+    assert rank_figure(lost, 4) != whole
+    cells = rank_grids(lost.assign(reason=np.where(lost["value"].isna(), "gave up", "")))[0].rows
+    assert [head for head, _ in cells] == ["2", "3", "6"] and cells[2][1][0].reason == "gave up"
+
+
 def test_rank_at_its_limit_is_not_called_learned(results: FactorResults) -> None:
     full = replace(results, settings=SETTINGS.model_copy(update={"components": 2}))
     assert "the one that was set, not one that the data chose" in words.fit_words(full)[0].text
@@ -237,7 +282,7 @@ def test_rank_at_its_limit_is_not_called_learned(results: FactorResults) -> None
 
 def test_best_other_method_has_not_seen_the_test_patients(results: FactorResults) -> None:
     said = " ".join(sentence.text for sentence in comparison_words(results))
-    assert "ours 0.900 (0.500 to 0.950; n 40, 17 events), best other PCA, all omics 0.860" in said, (
+    assert "ours 0.900 (0.500 to 0.950; n 40, 17 positive), best other PCA, all omics 0.860" in said, (
         "not tensorBF's 0.99"
     )
     assert "paired intervals" not in said, "no differences, no words about them"
@@ -450,7 +495,7 @@ def test_every_factor_is_told_in_a_line(results: FactorResults) -> None:
     assert cells[1].text == "expression" and cells[1].below[2] == "methylation -0.10 (0.0 %)"
     assert cells[2].text.startswith("GENE1 (1), GENE2 (0.5)")
     assert cells[3].text == "cell cycle" and "6 genes" in cells[3].below, "n of a set counts genes"
-    assert cells[4].below == ("AUROC 0.810", "0.710 to 0.910", "n 38, 15 events", "FDR below 0.001")
+    assert cells[4].below == ("AUROC 0.810", "0.710 to 0.910", "n 38, 15 positive", "FDR below 0.001")
     assert [cell.reason for cell in dict(one.rows)["F02"][3:]] == ["none", "none"]
     many = [top_genes().query("component == 'F01'").assign(component=f"F{i + 1:02d}") for i in range(11)]
     shown, everyone = factor_grids(replace(results, genes=pd.concat(many)))

@@ -15,6 +15,7 @@ from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.reporting import figures
 from radgen_lib.reporting.diagram import _kept, group_of
 from radgen_lib.reporting.gather import frechet_bars
+from radgen_lib.reporting.response_figure import NOTHING, variable_response
 from radgen_lib.reporting.style import nothing_to_show, styled
 
 SVG, PNG = b"<?xml", b"\x89PNG"
@@ -146,6 +147,50 @@ def test_flow_takes_reason_or_reasons(flow: pd.DataFrame) -> None:
     assert figures.cohort_flow(flow) == figures.cohort_flow(flow.rename(columns={"reasons": "reason"}))
 
 
+def response_rows(**over: object) -> pd.DataFrame:
+    """Two variables, their mean and the common direction; the second variable changes nothing in one family."""
+    keys = {"item": "S.ADH", "protocol": "rigorous", "condition": "genes15", "generator": "edm", "design": "grouped"}
+    told = {"response_share_firstorder": 0.7, "response_share_glcm": 0.3, "response_size": 0.2}
+    told |= {"response_agreement_within_site": 0.41, "response_agreement_p_within_site_holm": 0.03}
+    rows = [
+        result_row(**keys, task=task, metric=metric, value=value, n=8)
+        for task in ("CD6", "LTB", "all", "PC1")
+        for metric, value in told.items()
+    ]
+    return result_frame(rows).assign(**over)
+
+
+def drawn_texts(rows: pd.DataFrame) -> list[str]:
+    """Every text of the figure, titles included, in the order drawn."""
+    found: list[str] = []
+
+    def look(figure: object) -> bytes:
+        from matplotlib.text import Text
+
+        found.extend(text.get_text() for text in figure.findobj(Text) if text.get_text())
+        return b"<?xml"
+
+    with mock.patch("radgen_lib.reporting.response_figure.as_svg", look):
+        variable_response(rows)
+    return found
+
+
+def test_response_figure_shows_each_variable_of_the_first_design() -> None:
+    told = drawn_texts(response_rows())
+    assert {"CD6", "LTB", "firstorder", "glcm", "EDM, 15 genes, rigorous"} <= set(told)
+    assert not {"all", "PC1"} & set(told)
+    assert told.count("70") == told.count("30") == 2 and told.count("+0.41*") == 2
+    rows = response_rows()
+    rows.loc[rows["metric"] == "response_agreement_p_within_site_holm", "value"] = 0.2
+    rows.loc[(rows["metric"] == "response_share_glcm") & (rows["task"] == "LTB"), "value"] = np.nan
+    told = drawn_texts(rows[rows["task"] != "CD6"])
+    assert "–" in told and "+0.41" in told and "CD6" not in told
+    site = response_rows(design="site", value=0.11)
+    both = pd.concat([site, response_rows()], ignore_index=True)
+    assert variable_response(both) == variable_response(both.iloc[::-1]) == variable_response(response_rows())
+    assert drawn_texts(pd.concat([response_rows(), response_rows(generator="cpdm")])).count("70") == 4
+
+
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
@@ -155,6 +200,8 @@ def test_flow_takes_reason_or_reasons(flow: pd.DataFrame) -> None:
         (lambda: figures.auroc_forest(pd.DataFrame()), "no AUROC could be computed"),
         (lambda: figures.frechet_reference(pd.DataFrame()), "no pixel-row Fréchet distance could be computed"),
         (lambda: figures.cohort_flow(pd.DataFrame()), "the selection table is empty"),
+        (lambda: variable_response(pd.DataFrame()), NOTHING),
+        (lambda: variable_response(response_rows().query("task in ['all', 'PC1']")), NOTHING),
         (lambda: figures.subgroup_pca(pd.DataFrame()), "no patient has both a subgroup label and a synthetic image"),
         (
             lambda: figures.nearest_pairs(np.empty((0, 4, 4)), np.empty((0, 4, 4)), [], []),

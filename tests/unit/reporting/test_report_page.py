@@ -122,7 +122,24 @@ def test_every_number_and_gap_of_the_overview_is_shown(page: Reader, tables: dic
 def test_gaps_are_counted(tables: dict[str, pd.DataFrame], facts: ReportFacts) -> None:
     for item, table in tables.items():
         view = table_view(item, table, facts)
-        assert len(view.lines) + sum(gap.count for gap in view.gaps) == len(table), item
+        assert len(view.lines) + sum(gap.count for gap in view.gaps) + view.by_variable == len(table), item
+
+
+def test_single_variables_of_the_condition_are_left_to_the_csv(
+    tables: dict[str, pd.DataFrame], facts: ReportFacts
+) -> None:
+    blank = tables["S.ADH"].iloc[0]
+    told = [
+        ("monotone_share", "all"), ("monotone_share", "CD6"), ("response_size", "PC1"), ("readback_r2", "CD6"),
+        ("watermark_auroc_difference", "er"), ("conditioned", ""),
+    ]  # fmt: skip
+    lines = [{**blank, "metric": m, "task": task, "row": task, "col": m, "rigorous": 0.5} for m, task in told]
+    table = pd.DataFrame(lines)
+    view = table_view("S.ADH", table, facts)
+    assert [line.col for line in view.lines] == ["monotone_share", "watermark_auroc_difference", "conditioned"]
+    assert view.by_variable == 3
+    assert "3 further lines, of single variables of the condition" in render({"S.ADH": table}, {}, facts)
+    assert table_view("B.TA", table, facts).by_variable == 0
 
 
 def test_text_from_data_is_escaped(tables: dict[str, pd.DataFrame], facts: ReportFacts) -> None:

@@ -161,6 +161,9 @@ def test_which_fold(train, omics, tmp_path):
     several = train(tmp_path / "two", folds=("r0f0", "r0f1"))
     with pytest.raises(DataError, match=r"no generator of fold 'full'.*--fold: r0f0, r0f1"):
         synthesize(several, omics, tmp_path / "b")
+    again = train(tmp_path / "three", folds=("split", "split-s1", "split-s2"))
+    assert synthesize(again, omics, tmp_path / "c").fold == "split", "the first training, unless another is named"
+    assert synthesize(again, omics, tmp_path / "d", fold="split-s2").fold == "split-s2"
 
 
 def transposed(table: pd.DataFrame) -> pd.DataFrame:
