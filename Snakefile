@@ -13,10 +13,9 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
+# A plan is a million small objects that all stay: walking them took a sixth of it.
 gc.freeze()
-gc.set_threshold(
-    200_000, 50, 50
-)  # a plan is a million small objects that all stay: walking them took a sixth of it
+gc.set_threshold(200_000, 50, 50)
 
 from radgen_lib.core.config.load import as_tree, resolve
 from radgen_lib.core.errors import RadgenError

@@ -22,6 +22,13 @@ SAMPLES = {
     "status": lambda w: LAYOUT.run_files(w.cohort, w.protocol, "features_status.csv"),
 }
 ROWS = f"{R}/{{cohort}}/cpdm/{{protocol}}/rows"
+# Searching the settings of every classifier and endpoint takes days of one core at paper sizes.
+SEARCHES = (
+    len(CPDM["prediction"]["primary_tasks"])
+    * len(CPDM["prediction"]["primary_classifiers"])
+    * CPDM["prediction"]["search_draws"]
+)
+PREDICTION_THREADS = 8 if SEARCHES >= 50 else 1
 
 
 rule fidelity:
@@ -69,10 +76,10 @@ rule prediction:
         "logs/benchmarks/prediction/{cohort}-{protocol}.tsv"
     conda:
         "../envs/analysis.yaml"
-    threads: 1
+    threads: PREDICTION_THREADS
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 480 * attempt,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
         seed=CONFIG.seed,
         protocol=lambda w: CPDM["protocols"][w.protocol],

@@ -26,6 +26,7 @@ from radgen_lib.core.layout import (
     TABLES,
 )
 from radgen_lib.core.plan import accelerators, generator_options
+from radgen_lib.generators.base import generator_class
 
 CPDM = TREE["cpdm"]
 R, DATA = CONFIG.results, CONFIG.downloads
@@ -59,6 +60,12 @@ def condition_file(cohort: str, condition: str) -> str:
     if condition == "factors":
         return FACTORS.conditions(cohort)
     return f"{R}/{cohort}/cohort/{condition}.parquet"
+
+
+def gpu_of(generator: str) -> int:
+    """GPUs that a job of the generator asks for: none where its class runs on the CPU."""
+    found = generator_class(CONFIG.cpdm.generators[generator].class_path)
+    return GPU if found.accelerated else 0
 
 
 def digest_of(*modules: str, files: tuple[str, ...] = ()):

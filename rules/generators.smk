@@ -29,7 +29,7 @@ rule train_generator:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=GPU,
+        gpu=lambda w: gpu_of(w.generator),
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
@@ -67,15 +67,13 @@ rule sample_images:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=GPU,
+        gpu=lambda w: gpu_of(w.generator),
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 720 * attempt,
     params:
         seed=CONFIG.seed,
         folds=lambda w: LAYOUT.jobs(w.cohort, w.protocol, w.generator)[w.chunk],
-        synthetic_folds=lambda w: LAYOUT.drawn_folds(
-            w.cohort, w.protocol, w.condition, w.generator, w.chunk
-        ),
+        synthetic_folds=lambda w: LAYOUT.drawn_folds(**dict(w.items())),
         sampling=CPDM["sampling"],
         shifted_variables=CPDM["adherence"]["response_variables"],
         shifted_patients=CPDM["adherence"]["response_patients"],

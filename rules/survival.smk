@@ -57,7 +57,7 @@ rule survival_search:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        runtime=lambda wildcards, attempt: 480 * attempt,
     params:
         seed=CONFIG.seed,
         protocol=lambda w: CPDM["protocols"][w.protocol],

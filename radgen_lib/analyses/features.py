@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def unit_images(images: np.ndarray, *, clamp: bool) -> np.ndarray:
     if images.dtype == np.uint8:
         return images.astype(np.float32) / np.float32(255)
     values = images.astype(np.float32)
-    return np.clip(values, 0.0, 1.0) if clamp else values
+    return np.clip(values, 0.0, 1.0, out=values) if clamp else values
 
 
 def feature_tables(
@@ -35,9 +36,8 @@ def feature_tables(
 
     Identical images (a mean image, copies of training images) are measured once.
     """
-    values = unit_images(images, clamp=clamp)
-    _, first, inverse = np.unique(values.reshape(len(values), -1), axis=0, return_index=True, return_inverse=True)
-    distinct = values[first]
+    first, inverse = _distinct(images)
+    distinct = unit_images(images[first], clamp=clamp)
     columns = [radiomic_features(distinct, binning=binning, threads=threads)]
     status = [("radiomics", "ok", "")]
     for name in encoders:
@@ -52,6 +52,17 @@ def feature_tables(
             status.append((name, "ok", ""))
     table = pd.concat([part.reset_index(drop=True) for part in columns], axis=1)
     return (
-        table.iloc[inverse.ravel()].reset_index(drop=True),
+        table.iloc[inverse].reset_index(drop=True),
         pd.DataFrame(status, columns=["extractor", "status", "reason"]),
     )
+
+
+def _distinct(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First position of each distinct image, in order, and which of these every image is: int [k] and [n].
+
+    By digest: sorting whole images keeps several float copies of all of them (2 GB for 10,000).
+    """
+    number: dict[bytes, int] = {}
+    keys = (hashlib.sha256(image.tobytes()).digest() for image in images)
+    inverse = np.array([number.setdefault(key, len(number)) for key in keys], dtype=int)
+    return np.unique(inverse, return_index=True)[1], inverse

@@ -16,6 +16,7 @@ from radgen_lib.analyses.classifiers import FitOptions, fit_score
 from radgen_lib.analyses.runs import Run, featured_runs, known_extractors, missing_extractors
 from radgen_lib.analyses.scoring import CONTRASTS, Row
 from radgen_lib.core.config.cpdm import Prediction, Protocol
+from radgen_lib.core.progress import Progress
 from radgen_lib.core.rows import result_frame, result_row
 from radgen_lib.core.seeds import derive_seed
 
@@ -94,11 +95,20 @@ def _reasons(setting: Setting, cells: list[Cell], reason: str) -> list[Row]:
 def _in_parallel(
     setting: Setting, tables: Tables, jobs: list[tuple[Material, list[str], Cell]], threads: int
 ) -> list[CellFound]:
+    progress = Progress("prediction cells", len(jobs))
     if threads == 1 or len(jobs) < 2:
-        return [cell_rows(setting, tables, *job) for job in jobs]
-    from joblib import Parallel, delayed
+        return [_counted(progress, cell_rows(setting, tables, *job)) for job in jobs]
+    from joblib import Parallel, delayed, parallel_config
 
-    return list(Parallel(n_jobs=threads)(delayed(cell_rows)(setting, tables, *job) for job in jobs))
+    # One thread a process: left alone, each would take as many as the job itself.
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        run = Parallel(n_jobs=threads, return_as="generator")
+        return [_counted(progress, one) for one in run(delayed(cell_rows)(setting, tables, *job) for job in jobs)]
+
+
+def _counted(progress: Progress, found: CellFound) -> CellFound:
+    progress.advance()
+    return found
 
 
 def cell_rows(setting: Setting, tables: Tables, material: Material, generators: list[str], cell: Cell) -> CellFound:

@@ -76,8 +76,6 @@ def encoder_features(
 
     Raises WeightsMissing when the file is not there, DataError when it is not what it should be.
     """
-    import torch
-
     if name not in ENCODERS or preprocessing not in PREPARATIONS:
         allowed = f"{', '.join(ENCODERS)} with {', '.join(PREPARATIONS)}"
         raise ValueError(f"encoder {name!r} with preprocessing {preprocessing!r}: allowed are {allowed}")
@@ -85,6 +83,8 @@ def encoder_features(
     if images.ndim != 3 or not np.isfinite(images).all():
         raise ValueError(f"images {images.shape}: need finite [n, H, W]")
     network = load_encoder(name, weights, verify=verify)
+    import torch  # a second or two, which a job without weights need not spend
+
     found = []
     with torch.inference_mode():
         for start in range(0, len(images), BATCH):

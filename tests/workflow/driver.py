@@ -75,10 +75,12 @@ class Workspace:
             start_new_session=True,
         )
 
-    def run(self, *targets: str, options: Sequence[str] = (), config: Sequence[str] = ()) -> Outcome:
+    def run(
+        self, *targets: str, options: Sequence[str] = (), config: Sequence[str] = (), limit_s: float = LIMIT_S
+    ) -> Outcome:
         """Run the workflow to its end; nothing of it is left behind."""
         process = self.start(*targets, options=options, config=config)
-        return finish(process)
+        return finish(process, limit_s)
 
     def copy(self, folder: Path, *, without: Collection[str] = ()) -> Workspace:
         """A copy with the same times of files, less the paths in ``without``."""
@@ -88,10 +90,10 @@ class Workspace:
         return Workspace(folder, self.mirror, self.preset, self.settings)
 
 
-def finish(process: subprocess.Popen[str]) -> Outcome:
+def finish(process: subprocess.Popen[str], limit_s: float = LIMIT_S) -> Outcome:
     """Wait for a started workflow; whatever outlives it or the time limit is killed."""
     try:
-        text, _ = process.communicate(timeout=LIMIT_S)
+        text, _ = process.communicate(timeout=limit_s)
     finally:
         kill_group(process)
     return Outcome(process.returncode, text)

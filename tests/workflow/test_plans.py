@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -75,18 +76,30 @@ def test_every_target_builds_at_every_preset(
 ) -> None:
     plan = plans[target, preset].result()
     assert plan.code == 0, plan.text
-    page = target in (
-        "all",
-        "tcga_brca_released",
-    )  # the page of the factors tests the gene sets that are fetched for it
-    assert plan.jobs["fetch_source"] == 12 + page and plan.jobs["cohort_tables"] == 1 and plan.jobs["tables"] == 1
+    page = target in ("all", "tcga_brca_released")
+    # The page of the factors tests the gene sets that are fetched for it, on the receptors of TCGA 2012.
+    assert plan.jobs["fetch_source"] == 12 + 2 * page and plan.jobs["cohort_tables"] == 1 and plan.jobs["tables"] == 1
     assert plan.jobs["page"] == int(page)
     trained = plan.jobs["train_generator"]
     assert trained == plan.jobs["sample_images"] == plan.jobs["sample_features"]
     # as published 2 x 2, rigorous 7 or 8 generators on genes and 1 or 3 on factors, each in one job; at paper sizes one
-    # job per fold for networks (2 x 2; 4 on genes, 1 on factors), and still one for what is not trained.
-    expected = {"mini": 4 + 7 + 1, "demo": 4 + 8 + 1, "paper": 4 * 16 + 4 + 2 + (4 + 1) * (7 * 5 + 2 + 1)}
+    # job per fold for networks (2 x 2, of 16 folds and 2 further trainings; 4 on genes, 1 on factors), still one for
+    # what is not trained.
+    expected = {"mini": 4 + 7 + 1, "demo": 4 + 8 + 1, "paper": 4 * 18 + 4 + 2 + (4 + 1) * (7 * 5 + 2 + 1)}
     assert trained == expected[preset]
+
+
+def test_only_networks_ask_for_an_accelerator(empty: Workspace) -> None:
+    plan = empty.run(options=["-n"], config=["preset=paper", "device=cuda"])
+    assert plan.code == 0, plan.text
+    found: dict[str, set[tuple[str, str]]] = {}
+    for block in re.findall(r"(?ms)^rule \w+:\n.*?^    resources: .*?$", plan.text):
+        rule, gpu = re.findall(r"^rule (\w+):", block)[0], re.findall(r"\bgpu=(\d)", block)
+        generator = re.findall(r"generator=(\w+)", block)
+        found.setdefault(gpu[0] if gpu else "none", set()).add((rule, generator[0] if generator else ""))
+    trained = set(product(("train_generator", "sample_images"), ("cpdm", "edm", "vae", "untrained")))
+    baselines = set(product(("train_generator", "sample_images"), ("pca_ridge", "nearest", "mean", "noise")))
+    assert found["1"] == trained and found["0"] == baselines | {("fit_factors", "")}
 
 
 @pytest.mark.parametrize("setting", REFUSED)

@@ -40,7 +40,7 @@ class Factors(Block):
     ] = 2000
     tolerance: Annotated[
         float, Field(gt=0, lt=1, description="Settled: the bound rises by less in ten sweeps, in nats a measured entry")
-    ] = 3e-4
+    ] = 2e-4
     noise: Annotated[Literal["per_omic", "global"], Field(description="Noise precision: one an omic, or one")] = (
         "per_omic"
     )

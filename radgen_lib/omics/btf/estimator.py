@@ -70,7 +70,7 @@ class BayesianTensorFactorisation(TransformerMixin, BaseEstimator):  # type: ign
         n_jobs: int = 1,
         seed: int = 0,
         max_sweeps: int = 2000,
-        tolerance: float = 3e-4,
+        tolerance: float = 2e-4,
     ) -> None:
         self.n_components = n_components
         self.method = method

@@ -40,7 +40,8 @@ def largest(column: np.ndarray) -> np.ndarray:
 
 def third_moment(w: np.ndarray) -> np.ndarray:
     """Sum of cubes [K] of each column: its sign tells a few large loadings from their mirror image."""
-    return np.power(w, 3, dtype=float).sum(axis=0)
+    wide = w.astype(float)
+    return np.asarray((wide * wide * wide).sum(axis=0))  # power() is ten times slower
 
 
 def sign_of(a: np.ndarray) -> np.ndarray:

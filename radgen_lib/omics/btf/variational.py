@@ -98,7 +98,7 @@ def fit_variational(
     seed: int,
     starts: int = 1,
     max_sweeps: int = 2000,
-    tolerance: float = 3e-4,
+    tolerance: float = 2e-4,
     how: Start = "svd",
 ) -> Variational:
     """Fit the approximation with k components to a tensor, starting where a chain of the sampler would.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,8 +123,7 @@ def test_other_generators_only_where_settings_are_searched(rows: pd.DataFrame) -
 def test_same_seed_same_rows_also_side_by_side(world: Any, rigorous: Protocol, asked: Prediction) -> None:
     small = asked.model_copy(update={"tasks": ["er"], "classifiers": ["logistic", "svm"], "bootstrap": 100})
     one = _rows(world, rigorous, small)
-    with joblib.parallel_config(backend="threading"):
-        two = _rows(world, rigorous, small, threads=2)
+    two = _rows(world, rigorous, small, threads=2)
     pd.testing.assert_frame_equal(one, two)
 
 
