@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from radgen_lib.cohort.selection import COPY, NO_CONTRAST_PHASE, check_lost
+from radgen_lib.cohort.selection import COPY, NO_CONTRAST_PHASE, OTHER_GEOMETRY, check_lost
 
 LOSS_COLUMNS = ("unit", "reason", "count", "share")
 
@@ -52,17 +52,26 @@ def check_fetched(ledger: pd.DataFrame, allowed: float, path: Path) -> None:
 def check_share(phases: pd.DataFrame, allowed: float, path: Path) -> None:
     """Raise DataError when a larger share than ``allowed`` of the dynamic phases cannot be used.
 
-    All that may be a phase counts: also parts that nobody could name, thin stacks, other geometries than the study's
-    dynamic series, more phases than are used, and series of which no header can be read. What is left out as planned
-    does not: localisers, derived images, subtractions, and copies of a phase. Where those are images too
-    (``imaging.phases: all``), they count as well, copies excepted.
+    All that may be a phase counts: also parts that nobody could name, thin stacks, more phases than are used, and
+    series of which no header can be read. What is left out as planned does not: localisers, derived images,
+    subtractions, copies of a phase, and sound stacks of another geometry (a T1 image of the other plane, as most
+    protocols have) of a study whose dynamic series gave its pre-contrast and a post-contrast phase. Where those are
+    images too (``imaging.phases: all``), they count as well, copies excepted.
     """
     kept, reasons = phases["kept"].astype(bool), phases["reason"]
     planned = reasons == COPY
     if not (kept & ~phases["phase"].str.fullmatch(r"pre|post\d+")).any():
         planned |= reasons.str.contains(NO_CONTRAST_PHASE, regex=False)
+        planned |= (reasons == OTHER_GEOMETRY) & _dynamic_series_found(phases, kept)
     lost = ~kept & ~planned
     check_lost(reasons[lost], int((kept | lost).sum()), allowed, path, what="phases")
+
+
+def _dynamic_series_found(phases: pd.DataFrame, kept: pd.Series) -> pd.Series:
+    """For each phase: whether its study has a pre-contrast and a post-contrast phase that are ``kept``."""
+    study = phases["patient"].astype(str) + " " + phases["study_number"].astype(str)
+    pre, post = (set(study[kept & phases["phase"].str.match(word)]) for word in ("pre", "post"))
+    return study.isin(pre & post)
 
 
 def check_patients(selection: pd.DataFrame, allowed: float, path: Path) -> None:

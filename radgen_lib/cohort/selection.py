@@ -16,6 +16,7 @@ SELECTION_COLUMNS = ("step", "unit", "id", "source", "row", "kept", "reason")
 UNREADABLE, REFUSED = "unreadable", "images refused"
 # End of the reason of what was never meant to be a phase (localiser, subtraction ...), and the reason of a copy.
 NO_CONTRAST_PHASE, COPY = "not a contrast phase", "the same series twice"
+OTHER_GEOMETRY = "another geometry than the study's dynamic series"
 Cells = dict[str, str]
 
 

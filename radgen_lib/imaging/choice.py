@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from radgen_lib.cohort.selection import NO_CONTRAST_PHASE
+from radgen_lib.cohort.selection import NO_CONTRAST_PHASE, OTHER_GEOMETRY
 
 # Why a stack of a dynamic series has no name as a phase, though nothing is wrong with its images.
-OTHER_GEOMETRY = "another geometry than the study's dynamic series"
 NO_TIME, NO_AGENT = "no tag tells when the phase was acquired", "another phase without contrast agent"
 TOO_EARLY, TOO_MANY = "another phase before contrast agent", "more post-contrast phases than have names"
 CONFLICT = "the evidence conflicts"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from radgen_lib.cohort.selection import COPY
-from radgen_lib.imaging.choice import OTHER_GEOMETRY, TOO_MANY, UNNAMED
+from radgen_lib.cohort.selection import COPY, OTHER_GEOMETRY
+from radgen_lib.imaging.choice import TOO_MANY, UNNAMED
 from radgen_lib.imaging.dicom.classify import MIN_SLICES
 from radgen_lib.imaging.dicom.naming import MOST_POSTS, conflict, name_in_time, told_of
 from radgen_lib.imaging.dicom.refused import says_the_same

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from radgen_lib.cohort.losses import check_fetched, check_patients, check_share, check_tables, losses
-from radgen_lib.cohort.selection import COPY, NO_CONTRAST_PHASE, SELECTION_COLUMNS
+from radgen_lib.cohort.selection import COPY, NO_CONTRAST_PHASE, OTHER_GEOMETRY, SELECTION_COLUMNS
 from radgen_lib.core.errors import DataError
 from radgen_lib.imaging.dicom.phases import find_phases
 from radgen_lib.imaging.dicom.scan import scan
@@ -20,8 +20,8 @@ Row = tuple[str, bool, str]
 
 
 def table(*rows: Row) -> pd.DataFrame:
-    """Phases: name, kept, reason."""
-    return pd.DataFrame(list(rows), columns=["phase", "kept", "reason"])
+    """Phases of one study: name, kept, reason."""
+    return pd.DataFrame(list(rows), columns=["phase", "kept", "reason"]).assign(patient="A", study_number=1)
 
 
 def test_too_little_fetched_stops_the_run(tmp_path: Path) -> None:
@@ -84,7 +84,6 @@ def test_what_is_left_out_as_planned_is_no_loss(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lost", "reason"),
     [
-        (dynamic(2, orientation=AXIAL), "another geometry than the study's dynamic series"),
         (Series(ramp(start=2000)[:2], uid="1.2.3.3"), "2 slices are not a volume"),
         (dynamic(2, skip=(1,)), "missing slices"),
     ],
@@ -95,6 +94,19 @@ def test_every_dynamic_part_that_is_not_kept_is_lost(tmp_path: Path, lost: Serie
     check_share(found, 0.34, tmp_path)
     with pytest.raises(DataError, match=rf"1 of 3 phases \(33%\).*{reason}"):
         check_share(found, 0.33, tmp_path)
+
+
+def test_another_plane_is_no_loss_where_the_study_has_its_dynamic_series(tmp_path: Path) -> None:
+    found = found_in(tmp_path, dynamic(0), dynamic(1), dynamic(2, orientation=AXIAL))
+    assert found.loc[~found["kept"], "reason"].tolist() == [OTHER_GEOMETRY]
+    check_share(found, 0.0, tmp_path)
+
+
+def test_another_plane_is_a_loss_where_no_post_contrast_phase_was_named(tmp_path: Path) -> None:
+    found = found_in(tmp_path, dynamic(0), dynamic(1), dynamic(2, orientation=AXIAL))
+    found.loc[found["phase"].str.startswith("post"), ["kept", "reason"]] = [False, "missing slices: 1"]
+    with pytest.raises(DataError, match=r"2 of 3 phases \(67%\)"):
+        check_share(found, 0.6, tmp_path)
 
 
 def test_more_phases_than_are_used_are_lost(tmp_path: Path) -> None:

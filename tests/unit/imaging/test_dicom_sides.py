@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from radgen_lib.imaging.choice import OTHER_GEOMETRY, keep_all
+from radgen_lib.cohort.selection import OTHER_GEOMETRY
+from radgen_lib.imaging.choice import keep_all
 from radgen_lib.imaging.dicom.phases import find_phases
 from radgen_lib.imaging.dicom.pixels import INVERTED_FAULT
 from radgen_lib.imaging.dicom.scan import scan
