@@ -54,7 +54,8 @@ def likeness(first: np.ndarray, second: np.ndarray) -> Likeness:
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Absolute rank correlation of every column; NaN where one of the two has fewer than 3 values."""
-    values = [(np.diff(np.sort(side, axis=0), axis=0) > 0).sum(axis=0) + 1 for side in (first, second)]
+    ordered = [np.sort(side, axis=0) for side in (first, second)]
+    values = [(one[1:] != one[:-1]).sum(axis=0) + 1 for one in ordered]
     a, b = (rankdata(side, axis=0) for side in (first, second))
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))

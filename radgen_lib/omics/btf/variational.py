@@ -114,13 +114,13 @@ def fit_variational(
             f"{k} components, {starts} starts, {max_sweeps} sweeps, tolerance {tolerance}: each must be above 0"
         )
     sparse = priors.nu is not None
-    begun = [
+    begun = (  # one after another: the best so far and the next are in memory
         _gaussian_part(
             observed, k, priors, derive_seed(seed, "start", number), "random" if number and how == "svd" else how,
             tolerance * (FIRST if sparse else 1), max_sweeps,
         )
         for number in range(starts)
-    ]  # fmt: skip
+    )  # fmt: skip
     q, work, rows, converged = max(begun, key=lambda part: part.rows[-1]["elbo"])
     if sparse:
         converged = False

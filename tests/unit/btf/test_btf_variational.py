@@ -11,15 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from radgen_lib.core.seeds import derive_seed
 from radgen_lib.omics.btf import groups
 from radgen_lib.omics.btf import variational_updates as updates
 from radgen_lib.omics.btf.align import match
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor, build_cohort_tensor, read_sources
 from radgen_lib.omics.btf.data import Observed, observe
 from radgen_lib.omics.btf.fold_training import prepare_training
-from radgen_lib.omics.btf.gibbs import run_chain, start
+from radgen_lib.omics.btf.gibbs import Start, run_chain, start
 from radgen_lib.omics.btf.model import Point, Priors, log_joint, reconstruct
-from radgen_lib.omics.btf.variational import _climb, elbo, expected_log_likelihood, fit_variational, sweep
+from radgen_lib.omics.btf.variational import (
+    FIRST,
+    _climb,
+    _gaussian_part,
+    elbo,
+    expected_log_likelihood,
+    fit_variational,
+    sweep,
+)
 from radgen_lib.omics.btf.variational_updates import Beliefs, Work
 
 PROPER = Priors(a_alpha=2, b_alpha=2, nu=3, a_tau=2, b_tau=2)
@@ -298,9 +307,26 @@ def test_the_released_tensor_settles_at_the_size_of_the_demo(mirror: Path) -> No
     assert all(fit.converged for fit in fits) and max(len(fit.trace) for fit in fits) < 600
 
 
+@pytest.mark.parametrize("how", ["rotated", "svd"])
+def test_the_start_that_begins_best_goes_on(how: Start) -> None:
+    values = tiny(3, n=40, d=30)
+    fit = fit_variational(observe(values), 4, Priors(), seed=5, starts=4, how=how)
+    parts = [
+        _gaussian_part(
+            observe(values), 4, Priors(), derive_seed(5, "start", number), "random" if number and how == "svd" else how,
+            2e-4 * FIRST, 2000,
+        ).rows
+        for number in range(4)
+    ]  # fmt: skip
+    bounds = [rows[-1]["elbo"] for rows in parts]
+    assert len(set(bounds)) > 1
+    best = parts[int(np.argmax(bounds))]
+    assert fit.trace["elbo"].tolist()[: len(best)] == [row["elbo"] for row in best]
+
+
 def test_settings_that_allow_no_fit_and_unfinished_fits(caplog: pytest.LogCaptureFixture) -> None:
     observed = observe(tiny())
-    for wrong in ({"k": 0}, {"max_sweeps": 0}, {"tolerance": 0.0}):
+    for wrong in ({"k": 0}, {"max_sweeps": 0}, {"tolerance": 0.0}, {"starts": 0}):
         with pytest.raises(ValueError, match="each must be above 0"):
             fit_variational(observed, **{"k": 2, "priors": PROPER, "seed": 0, **wrong})
     with caplog.at_level(logging.WARNING, logger="radgen"):

@@ -146,6 +146,20 @@ class TestDoubles:
         expected = abs(scipy.stats.spearmanr(a[:, 0], b[:, 0]).statistic)
         assert likeness(a, b).rho == pytest.approx(expected)
 
+    def test_every_gene_is_compared_over_its_own_patients(self, tensor):
+        rng = np.random.default_rng(4)
+        a, b = tensor[:, :12, 0].astype(float), tensor[:, :12, 1].round(1).astype(float)  # ties on one side
+        a[rng.random(a.shape) < 0.2] = np.nan
+        b[:, 3] = 1.0  # one value only
+        b[:-6, 5] = np.nan  # six patients
+        b[0, 7], b[1, 7] = np.inf, np.inf
+        both = ~np.isnan(a) & ~np.isnan(b)
+        genes = [gene for gene in range(12) if gene not in (3, 5)]
+        rho = [abs(scipy.stats.spearmanr(a[both[:, g], g], b[both[:, g], g]).statistic) for g in genes]
+        like = likeness(a, b)
+        assert (like.genes, like.patients) == (10, both[:, genes].sum(axis=0).min())
+        assert like.rho == pytest.approx(np.median(rho))
+
     def test_too_little_to_compare(self):
         like = likeness(np.ones((5, 30)), np.ones((5, 30)))
         assert (np.isnan(like.rho), like.genes, like.same) == (True, 0, False)
