@@ -1,6 +1,6 @@
 """The whole of the preset `paper`, executed once: every design, condition, generator and rule, a job a fold.
 
-Only sizes are smaller: tiny networks, few epochs, draws, repeats and search draws, made-up released files. Some twenty
+Only sizes are smaller: tiny networks, few epochs, draws, repeats and search draws, made-up released files. Some 25
 minutes on two cores: ``pytest -m scale -n 0 tests/workflow/test_paper_preset.py``.
 """
 
@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from radgen_lib.core.config.load import resolve
+from radgen_lib.core.factor_layout import FactorLayout
 from radgen_lib.core.layout import ANALYSES, TABLES, Layout
 from radgen_lib.core.plan import PUBLISHED_FOLDS, fold_names, protocol_folds
 from tests.workflow.conftest import Finished
@@ -117,9 +118,8 @@ def test_every_fold_of_a_network_is_a_job_of_its_own(paper: Finished) -> None:
             assert run.chunk == "all" and list(run.folds) == folds[protocol]
     alone = {(p, run.condition, run.generator, run.chunk) for p, run in RUNS if run.generator in NETWORKS[p]}
     assert {(p, c, g, fold) for p, c, g, _ in alone for fold in folds[p]} == alone
-    # The factors' folds are fitted five a job, the generators' folds first.
-    jobs = {path.name for path in (paper.results / "factors/rigorous/jobs").iterdir()}
-    assert len(jobs) == paper.outcome.jobs["fit_factors"] > 1 and all(name.startswith("from-") for name in jobs)
+    fits = {path.name for path in (paper.results / "factors/rigorous/jobs").iterdir()}
+    assert fits == set(FactorLayout(CONFIG).jobs(COHORT)) and len(fits) == paper.outcome.jobs["fit_factors"] > 1
 
 
 def _folder(paper: Finished, protocol: str, run: Any) -> Any:
