@@ -1,7 +1,7 @@
 """Names that the rule files share.
 
-Needs: CONFIG, SOURCES, TREE and LAYOUT of the Snakefile.
-Makes: no file; folders, cohorts by kind, constraints of wildcards, and what is known of the library's code.
+Needs: CONFIG, SOURCES and TREE of the Snakefile.
+Makes: no file; where files lie, folders, cohorts by kind, constraints of wildcards, and what is known of the library's code.
 """
 
 import atexit
@@ -17,6 +17,7 @@ from radgen_lib.core.factor_layout import (
     TENSOR_AXES,
     TENSOR_FILES,
     FactorLayout,
+    factor_settings,
 )
 from radgen_lib.core.layout import (
     COHORT_FILES,
@@ -24,13 +25,14 @@ from radgen_lib.core.layout import (
     OMICS_FILES,
     SHARD_TABLES,
     TABLES,
+    Layout,
 )
 from radgen_lib.core.plan import accelerators, generator_options
 from radgen_lib.generators.base import generator_class
 
 CPDM = TREE["cpdm"]
 R, DATA = CONFIG.results, CONFIG.downloads
-FACTORS = FactorLayout(CONFIG)
+LAYOUT, FACTORS = Layout(CONFIG), FactorLayout(CONFIG)
 GPU = accelerators(CONFIG)
 FILENAMES = {name: source.filename for name, source in SOURCES.items()}
 RELEASED = [name for name in CONFIG.cohorts if LAYOUT.is_released(name)]

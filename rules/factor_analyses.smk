@@ -27,7 +27,7 @@ rule factor_stability:
         runtime=lambda wildcards, attempt: 480 * attempt,
     params:
         seed=CONFIG.seed,
-        factors=TREE["factors"],
+        factors=factor_settings(CONFIG.factors, "factor_stability"),
         code=digest_of("radgen_lib.analyses.factors.stability"),
     script:
         "../workflow_scripts/factor_stability.py"
@@ -54,7 +54,7 @@ rule factor_rank:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         seed=CONFIG.seed,
-        factors=TREE["factors"],
+        factors=factor_settings(CONFIG.factors, "factor_rank"),
         bootstrap=CONFIG.cpdm.prediction.bootstrap,
         code=digest_of("radgen_lib.analyses.factors.rank_curve"),
     script:
@@ -88,7 +88,7 @@ rule factor_comparison:
         runtime=lambda wildcards, attempt: 480 * attempt,
     params:
         seed=CONFIG.seed,
-        factors=TREE["factors"],
+        factors=factor_settings(CONFIG.factors, "factor_comparison"),
         bootstrap=CONFIG.cpdm.prediction.bootstrap,
         code=digest_of("radgen_lib.analyses.factors.comparison"),
     script:

@@ -46,7 +46,7 @@ rule factor_page:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         seed=CONFIG.seed,
-        factors=TREE["factors"],
+        factors=TREE["factors"],  # the page lists every setting
         preset=CONFIG.preset,
         phantom=lambda w: w.cohort in PHANTOMS,
         released=lambda w: w.cohort in RELEASED,

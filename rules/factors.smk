@@ -27,7 +27,7 @@ rule factor_tensor:
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         seed=CONFIG.seed,
-        factors=TREE["factors"],
+        genes=CONFIG.factors.genes,
         released=lambda w: w.cohort in RELEASED,
         whole=CONFIG.registry is None,
         code=digest_of("radgen_lib.omics.btf.cohort_tensor"),
@@ -88,7 +88,7 @@ rule fit_factors:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         seed=CONFIG.seed,
-        factors=TREE["factors"],
+        factors=factor_settings(CONFIG.factors, "fit_factors"),
         folds=lambda w: FACTORS.jobs(w.cohort)[w.chunk],
         device=CONFIG.device if CONFIG.factors.on_accelerator else "cpu",
         code=digest_of("radgen_lib.omics.btf.folds"),

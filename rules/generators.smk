@@ -104,7 +104,7 @@ rule sample_features:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        mem_mb=lambda wildcards, attempt: (12000 if CPDM["weights"] else 3000) * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         seed=CONFIG.seed,
