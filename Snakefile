@@ -19,7 +19,6 @@ gc.set_threshold(200_000, 50, 50)
 
 from radgen_lib.core.config.load import as_tree, resolve
 from radgen_lib.core.errors import RadgenError
-from radgen_lib.core.layout import Layout
 from radgen_lib.generators.base import check_generators
 from radgen_lib.sources.registry import load_registry
 
@@ -36,7 +35,6 @@ except RadgenError as error:
 
 TREE = as_tree(CONFIG)
 config.update(TREE)  # what scripts read: checked, with the preset
-LAYOUT = Layout(CONFIG)
 
 
 include: "rules/common.smk"

@@ -18,7 +18,7 @@ with open_job(snakemake) as card:
         tensor=open_cohort_tensor(Path(job.input.tensor).parent),
         **{name: pd.read_parquet(job.input[name]) for name in names},
         models=[Path(folder) for folder in job.input.models],
-        settings=Factors(**job.params.factors),
+        settings=Factors.part(job.params.factors),
         seed=job.params.seed,
         draws=job.params.bootstrap,
     )

@@ -13,7 +13,7 @@ with open_job(snakemake) as card:
     from radgen_lib.omics.btf.cohort_tensor import open_cohort_tensor
 
     job = snakemake
-    settings = Factors(**job.params.factors)
+    settings = Factors.part(job.params.factors)
     tensor = open_cohort_tensor(Path(job.input.tensor).parent)
     splits = pd.read_parquet(job.input.splits)
     rows = rank_curve(tensor, splits, settings, seed=job.params.seed, draws=job.params.bootstrap)

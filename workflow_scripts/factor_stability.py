@@ -12,7 +12,7 @@ with open_job(snakemake) as card:
     from radgen_lib.omics.btf.folds import FoldFit
 
     job = snakemake
-    settings = Factors(**job.params.factors)
+    settings = Factors.part(job.params.factors)
     first = FoldFit.load(Path(job.input.models), "full")
     table = stability(open_cohort_tensor(Path(job.input.tensor).parent), first, settings, job.params.seed)
     write_parquet(job.output.table, table)

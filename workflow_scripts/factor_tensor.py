@@ -12,7 +12,7 @@ with open_job(snakemake) as card:
     job = snakemake
     files = [Path(file) for file in job.input.sources]
     matrices = read_sources(files, released=job.params.released, whole=job.params.whole)
-    built = build_cohort_tensor(matrices, job.params.factors["genes"])
+    built = build_cohort_tensor(matrices, job.params.genes)
     patients = pd.read_parquet(job.input.patients)
     imaged, folder = patients.loc[patients["n_images"] > 0, "patient"], Path(job.output.tensor).parent
     write_cohort_tensor(built, imaged, folder, released=job.params.released)

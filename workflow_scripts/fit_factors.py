@@ -15,7 +15,7 @@ with open_job(snakemake) as card:
     from radgen_lib.omics.btf.gathering import gather
 
     job = snakemake
-    settings = Factors(**job.params.factors)
+    settings = Factors.part(job.params.factors)
     tensor = open_cohort_tensor(Path(job.input.tensor).parent)
     splits = pd.read_parquet(job.input.splits)
     parts = {"factors": [], "fits": [], "traces": [], "choices": []}

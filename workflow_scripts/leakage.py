@@ -8,10 +8,9 @@ with open_job(snakemake) as card:
     import pandas as pd
 
     from radgen_lib.audit.factor_leakage import check_factor_fits, read_fitted
-    from radgen_lib.audit.leakage import check_leakage, read_fits
+    from radgen_lib.audit.leakage import check_leakage, read_runs
     from radgen_lib.core.atomic import write_csv, write_parquet
     from radgen_lib.core.rows import result_frame
-    from radgen_lib.core.trainings import split_of
 
     job, params = snakemake, snakemake.params
     splits = pd.read_parquet(job.input.splits)
@@ -21,25 +20,19 @@ with open_job(snakemake) as card:
     eligible = {name: set(pd.read_parquet(job.input[name])["patient"]) for name in ("genes15", "factors17")}
     if factors:
         eligible["factors"] = set(factors[0]["patient"])
-    # A further training of the single split must keep to that split's patients.
-    fits = [
-        {**fit, "fold": split_of(fit["fold"])}
-        for path, (condition, generator, _) in zip(job.input.cards, params.runs, strict=True)
-        for fit in read_fits(path, condition=condition, generator=generator)
-    ]
+    fits = read_runs(job.input.cards, params.runs)
+    name = job.wildcards.protocol
     rows = check_leakage(
         splits,
         fits,
-        protocol_name=job.wildcards.protocol,
+        protocol_name=name,
         split_unit=params.protocol["split_unit"],
         endpoints=endpoints,
         eligible=eligible,
     )
     for file, table in zip(job.input.factor_splits, factors, strict=True):
         fitted = read_fitted([Path(folder) for folder in job.input.models])
-        rows += check_factor_fits(
-            splits, pd.read_parquet(file), fitted, table, endpoints, protocol_name=job.wildcards.protocol
-        )
+        rows += check_factor_fits(splits, pd.read_parquet(file), fitted, table, endpoints, protocol_name=name)
     rows = result_frame(rows)
     write_parquet(job.output.rows, rows)
     write_csv(job.output.csv, rows)

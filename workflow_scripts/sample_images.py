@@ -10,8 +10,8 @@ with open_job(snakemake) as card:
 
     from radgen_lib.core.atomic import write_array, write_parquet
     from radgen_lib.generators.base import device_for
-    from radgen_lib.generators.plans import job_rows
-    from radgen_lib.generators.sampling import SamplePlan, choose_others, draw_samples, factors_to_shift
+    from radgen_lib.generators.plans import SETTINGS, planned_rows
+    from radgen_lib.generators.sampling import choose_others, draw_samples
     from radgen_lib.generators.store import load_generators
 
     job, params = snakemake, snakemake.params
@@ -21,19 +21,12 @@ with open_job(snakemake) as card:
     patients = patients[patients["patient"].isin(conditions["patient"])]
     others = choose_others(patients, params.sampling["max_synthetic"], seed=params.seed)
     fitted = load_generators(Path(job.input.card))
-    plan = SamplePlan(
-        params.sampling["draws_heldout"],
-        params.synthetic_folds,
-        others,
-        params.primary,
-        params.seed,
-        shifted={fold: factors_to_shift(fitted[fold].names, params.shifted_variables) for fold in params.shifted},
-        shifted_patients=params.shifted_patients,
-    )
+    names = {fold: one.names for fold, one in fitted.items()}
+    settings = {name: params[name] for name in SETTINGS}
     images, index = draw_samples(
         fitted,
         {fold: rows["patient"] for fold, rows in trained_on.items()},
-        job_rows(pd.read_parquet(job.input.splits), params.folds, plan),
+        planned_rows(pd.read_parquet(job.input.splits), others, names, **settings),
         conditions,
         device=device_for(params.class_path, job.config["device"]),
         what=f"images of {job.wildcards.generator}",

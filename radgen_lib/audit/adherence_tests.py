@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from radgen_lib.audit.matching import FoldDistances, Ranking, paired_differences, permutation_test, retrieval
+from radgen_lib.audit.nulls import told
 from radgen_lib.audit.preparation import FoldSpace, feature_draws
 from radgen_lib.audit.readback import FEWEST_PATIENTS, Arm, ReadBack, read_back, stack
 from radgen_lib.audit.sensitivity import Draws, sensitivity
@@ -88,6 +89,7 @@ def matching_rows(folds: Sequence[FoldDistances], scope: str, extractor: str, co
                 rows.append(context.row(key, reason=NO_PAIRS, **keys))
                 continue
             text = f"{context.permutations} permutations inside fold, {found.repeats} repeats"
+            text = told(text, found.folds) if metric == "p" else f"{text}; in SD of the permutations as they are"
             rows.append(context.row(key, value=getattr(found, metric), n=found.patients, interval=text, **keys))
     values, names = paired_differences(folds)
     if len(values):

@@ -3,6 +3,9 @@
 The real side is the rank correlation of the variable with each feature over real images of held-out patients, one value
 per patient. It is taken inside each fold, where nobody trained the fold's generator: over all patients at once, those
 who trained it would bring the chance associations that it learned from them, and agreement would be found in noise.
+That keeps the value at 0 on average where nothing is associated. It does not make the folds independent: what a fold's
+generator learned by chance from the patients of another fold returns there with the sides exchanged, so the null of a
+repeat with several folds is spread (:mod:`radgen_lib.audit.nulls`) and p is conservative.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from radgen_lib.audit.nulls import spread_null
 
 FEWEST_REAL = 8
 
@@ -45,7 +50,7 @@ class RealFold:
 class Agreement:
     """Agreement of every variable [v]; by repeat observed [r, v] and with permuted patients [r, P, v]; drawn [B, v].
 
-    n: patients with a real image that count.
+    n: patients with a real image that count; folds: that count, by repeat [r].
     """
 
     value: np.ndarray
@@ -53,19 +58,21 @@ class Agreement:
     null: np.ndarray
     drawn: np.ndarray
     n: int
+    folds: tuple[int, ...]
 
     def of(self, variable: int | None) -> tuple[float, float, np.ndarray]:
         """Value, one-sided p and resampled values [B] of one variable, or of the mean over them (None).
 
-        Repeats of the folds hold the same patients: with several, p = min(1, 2 median p), as in test 2.
+        Repeats of the folds hold the same patients: with several, p = min(1, 2 median p), as in test 2. A permutation
+        without a value counts against the claim.
         """
         value, observed, null, drawn = (
             mean_known(table, axis=-1) if variable is None else table[..., variable]
             for table in (self.value, self.observed, self.null, self.drawn)
         )
         p = [
-            (1 + int((other >= one - 1e-12).sum())) / (len(other) + 1)
-            for one, other in zip(observed, null, strict=True)
+            (1 + int((~(spread_null(other, folds) < one - 1e-12)).sum())) / (len(other) + 1)
+            for one, other, folds in zip(observed, null, self.folds, strict=True)
             if np.isfinite(one)
         ]
         joined = float("nan") if not p else p[0] if len(p) == 1 else min(1.0, 2 * float(np.median(p)))
@@ -82,7 +89,8 @@ def agreement(
 ) -> Agreement | str:
     """Spearman correlation over features of mean slope and real association: mean over folds, weighted by patients.
 
-    The null permutes the variables among the real patients of a stratum, all variables together. ``counts`` maps the
+    The null permutes the variables among the real patients of a stratum, all variables together; where a repeat has
+    several folds it is spread, as they learned from one another's patients. ``counts`` maps the
     patients [n] to how often each is drawn [B, n]; both sides are resampled by it, with ranks kept. ``joined``: the
     variables differ between folds, only their mean is kept (v = 1). Returns the reason where there are too few real
     patients.
@@ -102,7 +110,8 @@ def agreement(
         kept = [mean_known(table, axis=-1)[..., None] if joined else table for table in tables]
         by_repeat.setdefault(fold.repeat, []).append((np.array(fold.freedom()), *kept))
     observed, null, drawn = (np.stack([_over_folds(parts, i) for parts in by_repeat.values()]) for i in (1, 2, 3))
-    return Agreement(mean_known(observed, 0), observed, null, mean_known(drawn, 0), n)
+    folds_used = tuple(len(parts) for parts in by_repeat.values())
+    return Agreement(mean_known(observed, 0), observed, null, mean_known(drawn, 0), n, folds_used)
 
 
 def _over_folds(parts: Sequence[tuple[np.ndarray, ...]], place: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from radgen_lib.core.errors import LeakageError, data_error
 from radgen_lib.core.rows import result_row
+from radgen_lib.core.trainings import split_of
 
 COUNT = "none: a count"
 
@@ -32,6 +33,18 @@ def read_fits(card: str | Path, **keys: str) -> list[dict[str, Any]]:
         name = f"{content.get('name', 'fit')} {Path(card).parent.as_posix()}"
         fits.append({"fit": name, "fold": str(fold), **keys, "patients": sorted(set(map(str, table["patient"])))})
     return fits
+
+
+def read_runs(cards: Sequence[str | Path], runs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Fits of all training jobs; ``runs``: condition, generator and chunk of each card.
+
+    A further training of the single split has the split's name here: it must keep to that split's patients.
+    """
+    return [
+        {**fit, "fold": split_of(fit["fold"])}
+        for path, (condition, generator, _) in zip(cards, runs, strict=True)
+        for fit in read_fits(path, condition=condition, generator=generator)
+    ]
 
 
 def check_leakage(

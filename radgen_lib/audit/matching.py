@@ -2,7 +2,8 @@
 
 Both use distances of real patient p to the synthetic images of condition q, and one permutation engine. Permutations
 stay inside a fold (generators of other folds have seen the patient) and, for the claim, inside a site, because the
-site alone is easy to tell from the image.
+site alone is easy to tell from the image. Folds of one repeat learned from one another's patients; the null of a repeat
+with several is spread for it (:mod:`radgen_lib.audit.nulls`).
 
 Retrieval is scored against two galleries. The headline is the wide one, all held-out patients of the repeat: four
 patients of one fold tell little apart. Its other folds' patients trained the querying generator, whose images lie near
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from radgen_lib.audit.nulls import spread_null
 from radgen_lib.audit.ranking import TOPS, chance_levels, reciprocal_ranks, true_scores
 
 FLAT = 1e-9
@@ -61,12 +63,16 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Permuted:
-    """Result of a permutation test: one-sided p, z of the observed mean in the null, distinct patients, repeats."""
+    """Result of a permutation test: one-sided p, z, distinct patients, repeats, and the most folds of a repeat.
+
+    z is the effect size: observed less mean, in SD of the permutations as they are. p is of the spread null.
+    """
 
     p: float
     z: float
     patients: int
     repeats: int
+    folds: int
 
 
 def pair_distances(
@@ -97,27 +103,34 @@ def permutation_test(
     ``statistic``: "distance" (mean distance of the true pairs, small is better) or "rank" (mean reciprocal rank of
     the true patient, large is better). Repeats of the folds hold the same patients and are no independent evidence:
     each repeat is tested alone and, with several, p = min(1, 2 median p), which holds under any dependence; z is
-    their mean. None when no stratum holds two patients.
+    their mean. Folds of one repeat depend on each other too: p is conservative there. None when no stratum holds two
+    patients.
     """
     by_repeat: dict[str, list[FoldDistances]] = {}
     for fold in folds:
         by_repeat.setdefault(fold.repeat, []).append(fold)
-    results, seen = [], set()
+    results, seen, most = [], set(), 0
     for members in by_repeat.values():
         terms = [(fold, group) for fold in members for group in fold.groups()]
         if not terms:
             continue
-        results.append(_test_repeat(terms, statistic, permutations, rng))
+        folds_used = sum(1 for fold in members if any(True for _ in fold.groups()))
+        results.append(_test_repeat(terms, folds_used, statistic, permutations, rng))
+        most = max(most, folds_used)
         seen |= {str(name) for fold, group in terms for name in fold.patients[group]}
     if not results:
         return None
     p_values, z_values = np.array(results).T
     p = float(p_values[0]) if len(results) == 1 else min(1.0, 2 * float(np.median(p_values)))
-    return Permuted(p, float(z_values.mean()), len(seen), len(results))
+    return Permuted(p, float(z_values.mean()), len(seen), len(results), most)
 
 
 def _test_repeat(
-    terms: Sequence[tuple[FoldDistances, np.ndarray]], statistic: str, permutations: int, rng: np.random.Generator
+    terms: Sequence[tuple[FoldDistances, np.ndarray]],
+    folds: int,
+    statistic: str,
+    permutations: int,
+    rng: np.random.Generator,
 ) -> tuple[float, float]:
     score: Callable[[np.ndarray], np.ndarray] = np.negative if statistic == "distance" else reciprocal_ranks
     observed, null, patients = 0.0, np.zeros(permutations), 0
@@ -130,7 +143,7 @@ def _test_repeat(
     observed, null = observed / patients, null / patients
     flat = FLAT * max(abs(observed), 1e-300)
     # A permutation that equals the observed pairing counts against the claim; rounding must not decide that.
-    p = (1 + int((null >= observed - flat).sum())) / (permutations + 1)
+    p = (1 + int((spread_null(null, folds) >= observed - flat).sum())) / (permutations + 1)
     spread = float(null.std())
     return p, (observed - float(null.mean())) / spread if spread > flat else 0.0
 

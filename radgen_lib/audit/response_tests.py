@@ -14,6 +14,7 @@ import pandas as pd
 
 from radgen_lib.audit.adherence_tests import Context
 from radgen_lib.audit.agreement import RealFold, agreement, mean_known
+from radgen_lib.audit.nulls import told
 from radgen_lib.audit.preparation import OVERALL, WITHIN_SITE
 from radgen_lib.audit.response import Response, direction_agreement, holm, monotone_share
 from radgen_lib.audit.runs import AuditRun, Fold
@@ -162,6 +163,9 @@ def _agreement(
     found: Shifted, conditions: pd.DataFrame, strata: Mapping[str, str], scope: str, extractor: str, context: Context
 ) -> list[dict[str, Any]]:
     """Rows of the agreement with real associations, of every variable and of their mean."""
+    name, p_name = f"response_agreement_{scope}", f"response_agreement_p_{scope}"
+    if found.crossing:
+        return [context.row(name, task=ALL, extractor=extractor, reason=found.crossing)]
     own_tables = "fold" in conditions.columns
     variables = [name for name in found.factors() if name != DIRECTION]
     tasks: dict[str, int | None] = {ALL: None, **({} if own_tables else {name: i for i, name in enumerate(variables)})}
@@ -173,7 +177,6 @@ def _agreement(
         rng=rng,
         joined=own_tables,
     )
-    name, p_name = f"response_agreement_{scope}", f"response_agreement_p_{scope}"
     if isinstance(result, str):
         return [context.row(name, task=ALL, extractor=extractor, reason=result)]
     rows = []
@@ -189,7 +192,7 @@ def _agreement(
             continue
         rows.append(context.interval_row(name, percentile_interval(value, drawn, result.n), **keys))
         text = f"{context.permutations} permutations of real patients inside {inside}, {len(result.observed)} repeats"
-        rows.append(context.row(p_name, value=p, n=result.n, interval=text, **keys))
+        rows.append(context.row(p_name, value=p, n=result.n, interval=told(text, max(result.folds)), **keys))
     return rows
 
 

@@ -13,6 +13,8 @@ from radgen_lib.audit.runs import AuditRun, Fold
 from radgen_lib.audit.spaces import FeatureSpace, Owned, feature_columns
 
 DIRECTION = "PC1"  # moves all variables together; the generators' name for it
+CROSSING = "patients of this design also train the generator: agreement would be memory"
+SHARED = "several folds of a repeat hold out the same patient: permutations would count it several times"
 NO_IMAGES = "no images with a shifted condition were drawn for this generator"
 
 
@@ -57,12 +59,16 @@ class ShiftedFold:
 
 @dataclass(frozen=True)
 class Shifted:
-    """All folds of a design over the same features, or the reason why there is nothing to test."""
+    """All folds of a design over the same features, or the reason why there is nothing to test.
+
+    crossing: why real images of the design cannot judge the generator, "" where they can.
+    """
 
     folds: tuple[ShiftedFold, ...]
     columns: tuple[str, ...]
     families: tuple[str, ...]
     reason: str = ""
+    crossing: str = ""
 
     def factors(self) -> list[str]:
         """Names of all factors, in order of first appearance."""
@@ -105,7 +111,21 @@ def shifted(run: AuditRun, folds: Sequence[Fold], real_features: pd.DataFrame, e
         return Shifted((), (), families, f"no {extractor} feature is finite and varies in every fold")
     found = [_fold(run, index, fold, real, kept) for fold in drawn]
     whole = tuple(one for one in found if len(one.patients))
-    return Shifted(whole, tuple(kept), families, "" if whole else "no patient has an image at every shift")
+    why = "" if whole else "no patient has an image at every shift"
+    return Shifted(whole, tuple(kept), families, why, _crossing(folds, real["patient"].astype(str)))
+
+
+def _crossing(folds: Sequence[Fold], owner: pd.Series) -> str:
+    """Why held-out patients (``owner`` of each image) are not new to their generator, or not one of a repeat's."""
+    held_out: dict[str, set[str]] = {}
+    sharing = ""
+    for fold in folds:
+        test = set(owner.loc[fold.test])
+        if test & set(owner.loc[fold.train]):
+            return CROSSING
+        sharing = SHARED if test & held_out.setdefault(fold.repeat, set()) else sharing
+        held_out[fold.repeat] |= test
+    return sharing
 
 
 def _fold(run: AuditRun, index: pd.DataFrame, fold: Fold, real: pd.DataFrame, columns: list[str]) -> ShiftedFold:

@@ -68,7 +68,7 @@ def factor_labels(
     for receptor in RECEPTORS:
         own = table[receptor].astype(float)
         table[receptor], table[receptor + FROM] = _status(own, receptor, further)
-        _tell(selection, receptor, own, table, source)
+        _tell(selection, receptor, own, table, source, _equivocal(further, receptor, table.index))
     told = pd.concat([*rows, selection.frame()], ignore_index=True)
     return FactorLabels(table.reset_index()[list(LABEL_COLUMNS)], told)
 
@@ -96,20 +96,32 @@ def _status(own: pd.Series, receptor: str, further: Reference | None) -> tuple[p
     table = further.table.set_index("patient").reindex(own.index)
     other = table[receptor].astype(float)
     # "Equivocal" is a finding and not a gap: a status from elsewhere would hide it.
-    open_ = (table["her2_equivocal"] == 1) if receptor == "her2" else pd.Series(False, index=own.index)
-    status = other.fillna(own).mask(open_)
+    status = other.fillna(own).mask(_equivocal(further, receptor, own.index))
     both = own.notna() & other.notna()
     cases = [status.isna(), both & (own == other), both, other.notna()]
     origin = np.select(cases, ["", SAME, DIFFERENT, FURTHER], OWN)
     return status, pd.Series(origin, index=own.index, dtype=object)
 
 
-def _tell(selection: Selection, receptor: str, own: pd.Series, table: pd.DataFrame, source: str) -> None:
+def _equivocal(further: Reference | None, receptor: str, index: pd.Index) -> pd.Series:
+    """Whether the further table calls the receptor equivocal, by patient; only HER2 can be."""
+    if further is None or receptor != "her2":
+        return pd.Series(False, index=index)
+    return further.table.set_index("patient")["her2_equivocal"].reindex(index) == 1
+
+
+def _tell(
+    selection: Selection, receptor: str, own: pd.Series, table: pd.DataFrame, source: str, equivocal: pd.Series
+) -> None:
     """One row for each patient and receptor, and one more for a status that gives way to another."""
     step = f"label {receptor}"
     for patient, status, origin in zip(table.index, table[receptor], table[receptor + FROM], strict=True):
         if origin == "":
-            selection.drop(step, "patient", patient, source or PATIENTS, reason=f"{receptor} is not known")
+            reason = f"{receptor} is not known"
+            if equivocal[patient]:
+                known = f"; {_WORDS[own[patient]]} in the patient table" if own[patient] in _WORDS else ""
+                reason = f"{receptor} is equivocal in {source}, so it stays open{known}"
+            selection.drop(step, "patient", patient, source or PATIENTS, reason=reason)
             continue
         selection.keep(step, "patient", patient, PATIENTS if origin == OWN else source)
         if origin == DIFFERENT:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.config.model import Config
 from radgen_lib.core.plan import chunks, factor_folds
 
@@ -21,6 +23,24 @@ FACTOR_FIGURES = (
 RELEASED_TENSOR = ("tcga2012_chr17", "tcga2012_chr21")
 GENE_SETS = "kegg_gene_sets"
 RELEASED_RECEPTORS = "pam50_receptors"
+_FIT = (
+    "max_genes", "components", "method", "chains", "burn_in", "draws", "thin", "max_sweeps", "tolerance", "noise",
+    "sparsity",
+)  # fmt: skip
+# Rule -> the keys of `factors` that its job reads. A change of any other key is no reason to run it again: a side curve
+# must not bring back fits of days, and through them the training of generators.
+KEYS_READ = {
+    "fit_factors": _FIT,
+    "factor_stability": (*_FIT, "seeds"),
+    "factor_rank": (*(key for key in _FIT if key != "components"), "hidden_share", "rank_grid"),
+    "factor_comparison": ("components", "method", "hidden_share", "peers", "published"),
+}
+
+
+def factor_settings(block: Factors, rule: str) -> dict[str, Any]:
+    """The keys of ``block`` that the job of ``rule`` reads, as plain values for ``Factors.part``; KeyError: no such."""
+    tree = block.model_dump(by_alias=True)
+    return {key: tree[key] for key in KEYS_READ[rule]}
 
 
 @dataclass(frozen=True)

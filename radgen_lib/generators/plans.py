@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from radgen_lib.core.trainings import is_further, split_of
-from radgen_lib.generators.sampling import SamplePlan, plan_rows
+from radgen_lib.generators.sampling import SamplePlan, factors_to_shift, plan_rows
+
+# Parameters of rule sample_images that say what to draw; keyword arguments of planned_rows.
+SETTINGS = (
+    "folds", "sampling", "synthetic_folds", "primary", "seed", "shifted", "shifted_variables", "shifted_patients",
+)  # fmt: skip
+
+
+def planned_rows(
+    splits: pd.DataFrame,
+    others: Sequence[str],
+    names: Mapping[str, Sequence[str]],
+    *,
+    folds: Sequence[str],
+    sampling: Mapping[str, Any],
+    synthetic_folds: Sequence[str],
+    primary: bool,
+    seed: int,
+    shifted: Sequence[str],
+    shifted_variables: int | None,
+    shifted_patients: int | None,
+) -> pd.DataFrame:
+    """Table of the images to draw by the settings of a job.
+
+    others: patients without MRI; names: variables of the condition of every fold's generator; folds: trainings of the
+    job; sampling: the block of that name; shifted: folds that draw shifted conditions. Else as in :class:`SamplePlan`.
+    """
+    moved = {fold: factors_to_shift(names[fold], shifted_variables) for fold in shifted}
+    draws = sampling["draws_heldout"]
+    return job_rows(splits, folds, SamplePlan(draws, synthetic_folds, others, primary, seed, moved, shifted_patients))
 
 
 def job_rows(splits: pd.DataFrame, trainings: Sequence[str], plan: SamplePlan) -> pd.DataFrame:

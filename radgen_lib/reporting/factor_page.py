@@ -43,7 +43,8 @@ CAPTIONS = {
         "How many components held-out patients ask for",
         "Fits that start from more or fewer components; below each number how many it kept. Log density of hidden "
         "values (higher is better) of patients held out inside the training part of fold cv0-0, whose test patients "
-        "are not used, with 95 % intervals over patients. The same values are hidden from every fit. Dashed: the "
+        "are not used. Bars are 95 % intervals over patients and keep each fit as it is: how another training would "
+        "move a point is not in them. The same values are hidden from every fit. Dashed: the "
         "number that all other fits of this page start from. A curve that still climbs there asks for more. A few "
         "values far from any prediction can lead a mean of log densities: errors stand beside it in the table.",
     ),

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 DENSITY, DIFFERENCE = "log_density_entries", "log_density_entries_difference"
 EVERY, FILE = "all omics", "tables/F.RANK.csv"
+# What the words say of a paired interval, and what they must not be taken for.
+READING = (
+    "lower, higher: the 95 % interval of the paired difference lies below, above 0; undecided: it holds 0; one split, "
+    "not corrected for the number of comparisons, and what another training would change is not in it"
+)
 
 
 def rank_figure(rows: pd.DataFrame, components: int) -> bytes:
@@ -82,12 +87,12 @@ def _against_most(rows: pd.DataFrame) -> str:
     said = []
     for task, part in pairs.assign(fewer=sides.str[0]).groupby("task", sort=False):
         cases = {
-            "surely worse with": part["high"] < 0, "surely better with": part["low"] > 0,
-            "no difference beyond chance with": (part["low"] <= 0) & (part["high"] >= 0),
+            "lower with": part["high"] < 0, "higher with": part["low"] > 0,
+            "undecided with": (part["low"] <= 0) & (part["high"] >= 0),
         }  # fmt: skip
         told = [f"{name} {listed(list(part.loc[where, 'fewer']))}" for name, where in cases.items() if where.any()]
         said.append(f"{task_label(str(task))} {', '.join(told)}")
-    return f" Against {sides.str[1].iloc[0]} offered, on the same values: {'; '.join(said)}."
+    return f" Against {sides.str[1].iloc[0]} offered, on the same values ({READING}): {'; '.join(said)}."
 
 
 def _reason(rows: pd.DataFrame) -> str:
@@ -107,6 +112,7 @@ def rank_grids(rows: pd.DataFrame) -> list[Grid]:
     lines = [(arm, tuple(cells.get((arm, *head), absent) for head in heads)) for arm in arms]
     names = [": ".join(filter(None, (metric_name(metric).short, task and task_label(task)))) for metric, task in heads]
     text = (
-        "Patients who were held out inside the training part of fold cv0-0; the same values are hidden from every fit."
+        "Patients who were held out inside the training part of fold cv0-0; the same values are hidden from every fit. "
+        "Intervals are over these patients and keep the fits as they are."
     )
     return [Grid("By number of components offered", text, ("Offered", *names), lines, FILE)]

@@ -38,16 +38,20 @@ def variable_response(rows: pd.DataFrame) -> bytes:
         for axes, (name, table) in zip(grid.flat, tables, strict=True):
             _panel(axes, table)
             told = [label(column, str(value)) for column, value in zip(PANEL, name, strict=True)]
-            axes.set_title(", ".join([told[2], told[1], told[0]]), fontsize=9)
+            design, n = label("design", table.attrs["design"]), table.attrs["n"]
+            axes.set_title(f"{told[2]}, {told[1]}, {told[0]}, {design} (n = {n})", fontsize=9)
         return as_svg(figure)
 
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Values by variable and metric of the first design."""
+    """Values by variable and metric of the first design; its name, and how many patients were moved, in ``attrs``."""
     designs = set(rows["design"])
     first = next((name for name in DESIGN_ORDER if name in designs), min(designs))
-    table: pd.DataFrame = rows[rows["design"] == first].set_index(["task", "metric"])["value"].unstack("metric")  # noqa: PD010 - each pair stands once, nothing to aggregate
-    return table.sort_index()
+    mine = rows[rows["design"] == first]
+    table: pd.DataFrame = mine.set_index(["task", "metric"])["value"].unstack("metric")  # noqa: PD010 - each pair stands once, nothing to aggregate
+    table = table.sort_index()
+    table.attrs = {"design": first, "n": int(mine.loc[mine["metric"] == SIZE, "n"].max())}
+    return table
 
 
 def _panel(axes: Any, table: pd.DataFrame) -> None:

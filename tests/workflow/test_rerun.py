@@ -56,6 +56,17 @@ def test_a_changed_setting_reruns_what_reads_it_alone(copied: Copier) -> None:
     assert plan.jobs == {"survival": 2, "survival_search": 2, **dict.fromkeys(REPORTING, 1)}
 
 
+@pytest.mark.parametrize(
+    ("setting", "rule"),
+    [("rank_grid: [2]", "factor_rank"), ("seeds: 4", "factor_stability"), ("peers: [pca]", "factor_comparison")],
+)
+def test_a_setting_of_one_look_at_the_factors_fits_nothing_again(finished: Finished, setting: str, rule: str) -> None:
+    """Neither tensor nor fits, which take days at paper sizes, nor what is trained on the factors of the fits."""
+    plan = finished.workspace.run(options=["-n"], config=[f"factors={{{setting}}}"])
+    # The pages hold the configuration.
+    assert plan.jobs == dict.fromkeys({rule, "factor_page", *REPORTING}, 1), plan.text
+
+
 def test_lost_splits_come_back_equal(copied: Copier) -> None:
     workspace = copied()
     path = workspace.results / "splits/splits.parquet"

@@ -30,7 +30,7 @@ def test_directives_are_there_in_order(name: str) -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_resources_grow_with_attempt(name: str) -> None:
     for resource in ("mem_mb", "runtime"):
-        assert re.search(rf"{resource}=lambda wildcards, attempt: \d+ \* attempt", RULES[name])
+        assert re.search(rf"{resource}=lambda wildcards, attempt: (\d+|\(\d+ if .+ else \d+\)) \* attempt", RULES[name])
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -56,7 +56,7 @@ def test_every_script_belongs_to_a_rule_and_is_short() -> None:
 
 
 def test_sizes_of_files() -> None:
-    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 80
+    assert len((ROOT / "Snakefile").read_text().splitlines()) < 80
     for file in (ROOT / "rules").glob("*.smk"):
         assert len(file.read_text().splitlines()) <= 150, file.name
     for file in (ROOT / "radgen_lib").rglob("*.py"):

@@ -15,6 +15,7 @@ GENES = (
     "TNNI2", "CCDC88B", "CYBA", "ASB2", "LTB", "S1PR4", "PSTPIP1", "CD6", "CD27", "WNT10A", "NAPSB", "CD79A",
     "ADAMTS8", "CPNE7", "TPSAB1",
 )  # fmt: skip
+RESERVED = frozenset({"PC1", "all"})  # tasks of S.ADH: the common direction, and the mean over the variables
 Extractor = Literal["radiomics", "vgg16", "resnet50", "inception", "radimagenet"]
 Design = Literal["published_split", "published_folds", "grouped", "site", "full"]
 Condition = Literal["genes15", "factors17", "factors"]
@@ -180,6 +181,8 @@ class Cpdm(Block):
         self._rigorous_stays_clean()
         if len(set(self.genes)) != len(self.genes):
             raise ValueError("genes: a gene is named twice")
+        if taken := RESERVED & set(self.genes):
+            raise ValueError(f"genes: {min(taken)!r} names rows of S.ADH that are of no single gene. Rename the column")
         return self
 
     def _rigorous_stays_clean(self) -> None:

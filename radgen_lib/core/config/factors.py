@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -67,6 +68,17 @@ class Factors(Block):
         "cp_als", "mofa", "pca", "single",
     ]  # fmt: skip
     published: Annotated[PublishedFactors, Field(description="`as_published`")] = PublishedFactors()
+
+    @classmethod
+    def part(cls, values: Mapping[str, Any]) -> Factors:
+        """Checked settings that know the keys of ``values`` alone: reading another one raises AttributeError.
+
+        For a job that is given only what it reads, so that no default stands in for what was configured.
+        """
+        found = cls(**values)
+        for name in cls.model_fields.keys() - values.keys():
+            del found.__dict__[name]
+        return found
 
     @model_validator(mode="after")
     def _ascending(self) -> Factors:

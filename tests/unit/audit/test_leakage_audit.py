@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from radgen_lib.audit.leakage import check_leakage, read_fits
+from radgen_lib.audit.leakage import check_leakage, read_fits, read_runs
 from radgen_lib.core.errors import DataError, LeakageError
 from radgen_lib.core.rows import result_frame
 
@@ -133,6 +133,18 @@ def test_card_is_read_and_one_without_patients_is_refused(tmp_path: Path) -> Non
         card.write_text(json.dumps(content))
         with pytest.raises(DataError, match=r"card\.json"):
             read_fits(card)
+
+
+def test_fits_of_all_jobs_are_read_and_a_further_training_answers_for_its_split(tmp_path: Path) -> None:
+    cards = []
+    for name, folds in (("one", ["split", "split-s1"]), ("two", ["r0f0"])):
+        cards.append(tmp_path / f"{name}.json")
+        cards[-1].write_text(json.dumps({"name": name, "trained_on": {fold: {"patient": ["a"]} for fold in folds}}))
+    found = read_runs(cards, [["genes15", "edm", "0"], ["factors17", "vae", "1"]])
+    told = [(fit["condition"], fit["generator"], fit["fold"]) for fit in found]
+    assert told == [*[("genes15", "edm", "split")] * 2, ("factors17", "vae", "r0f0")]
+    with pytest.raises(ValueError, match="argument"):
+        read_runs(cards, [["genes15", "edm", "0"]])
 
 
 def test_published_split_puts_all_four_patients_on_both_sides(mirror: Path) -> None:

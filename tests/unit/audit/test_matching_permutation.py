@@ -47,8 +47,50 @@ def test_p_is_calibrated_when_the_condition_does_nothing() -> None:
         found = permutation_test(folds, "distance", permutations=199, rng=rng)
         assert found is not None
         p.append(found.p)
-    assert 0.01 <= np.mean(np.array(p) <= 0.05) <= 0.09
+    assert np.mean(np.array(p) <= 0.05) <= 0.09
     assert np.mean(p) == pytest.approx(0.5, abs=0.06)
+
+
+def learned(rng: np.random.Generator, folds: int, patients: int = 28) -> list[FoldDistances]:
+    """Noise as conditions, images of every fold by a ridge regression on the patients of the other folds."""
+    y = rng.standard_normal((patients, 6)) @ rng.standard_normal((6, 60)) + 0.7 * rng.standard_normal((patients, 60))
+    x = np.c_[np.ones(patients), rng.standard_normal((patients, 5))]
+    found = []
+    for number in range(folds):
+        test = np.arange(patients) % folds == number
+        given, seen = x[~test], y[~test]
+        weights = np.linalg.solve(given.T @ given + np.diag([0.0, 5, 5, 5, 5, 5]), given.T @ seen)
+        distance = np.linalg.norm(y[test][:, None] - (x[test] @ weights)[None], axis=2)
+        names = np.flatnonzero(test).astype(str)
+        found.append(FoldDistances("0", names, np.full(len(names), ""), distance))
+    return found
+
+
+@pytest.mark.parametrize("statistic", ["distance", "rank"])
+def test_generators_that_learned_chance_associations_give_no_small_p(statistic: str) -> None:
+    """With the plain null of the folds 9.5 % of such runs have p <= 0.05 by distance, 6 % by rank."""
+    rng = np.random.default_rng(1)
+    p = []
+    for _ in range(400):
+        found = permutation_test(learned(rng, 5), statistic, permutations=99, rng=rng)
+        assert found is not None and found.folds == 5
+        p.append(found.p)
+    assert np.mean(np.array(p) <= 0.05) <= 0.05
+
+
+@pytest.mark.parametrize("statistic", ["distance", "rank"])
+def test_several_folds_have_a_wider_null_and_the_same_effect_size(statistic: str) -> None:
+    """The same pairs in two strata of one fold, and in two folds."""
+    rng = np.random.default_rng(2)
+    blocks = [rng.random((8, 8)) - 0.15 * np.eye(8) for _ in range(2)]
+    apart = [fold(block, start=8 * i) for i, block in enumerate(blocks)]
+    whole = np.block([[blocks[0], np.full((8, 8), 9.0)], [np.full((8, 8), 9.0), blocks[1]]])
+    one = permutation_test([fold(whole, "a" * 8 + "b" * 8)], statistic, permutations=9999, rng=rng)
+    two = permutation_test(apart, statistic, permutations=9999, rng=rng)
+    assert one is not None and two is not None
+    assert (one.folds, two.folds) == (1, 2)
+    assert two.z == pytest.approx(one.z, abs=0.1) and one.z > 1
+    assert two.p > 1.5 * one.p
 
 
 def test_signal_of_the_site_alone_is_not_significant_within_site() -> None:

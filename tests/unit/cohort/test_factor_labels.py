@@ -87,8 +87,18 @@ def test_each_status_is_a_row_and_one_that_gives_way_another(tmp_path: Path) -> 
     gave_way = table[table["reason"].str.contains("which stands")]
     assert set(gave_way["id"] + gave_way["step"]) == {f"{A}label her2", f"{D}label pr"} and not gave_way["kept"].any()
     assert "positive here, negative in TC_Pam50.csv, which stands" in gave_way["reason"].tolist()
-    unknown = table[(table["id"] == E) & (table["step"] == "label her2")]
-    assert unknown[["kept", "source", "reason"]].values.tolist() == [[False, "TC_Pam50.csv", "her2 is not known"]]
+
+
+def test_an_equivocal_finding_is_told_apart_from_an_unknown_status(tmp_path: Path) -> None:
+    """The patient table calls E positive and knows nothing of D; of PR in B neither table has a status."""
+    table = found(write(tmp_path)).selection
+    lost = table[~table["kept"] & ~table["reason"].str.contains("which stands")].set_index(["id", "step"])
+    assert set(lost["source"]) == {"TC_Pam50.csv"}
+    assert lost["reason"].to_dict() == {
+        (E, "label her2"): "her2 is equivocal in TC_Pam50.csv, so it stays open; positive in the patient table",
+        (D, "label her2"): "her2 is equivocal in TC_Pam50.csv, so it stays open",
+        (B, "label pr"): "pr is not known",
+    }
 
 
 def test_an_unknown_code_is_told_with_file_row_and_value(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

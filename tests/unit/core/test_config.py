@@ -65,6 +65,8 @@ def test_paper_preset_has_the_published_sizes() -> None:
         ({"cpdm": {"protocols": {"rigorous": {"conditions": ["factors17"]}}}}, ["fitted on all patients"]),
         ({"cpdm": {"protocols": {"rigorous": {"condition_log": "log2"}}}}, ["rigorous.condition_log", "'log2'"]),
         ({"cpdm": {"genes": ["CD6", "CD6"]}}, ["named twice"]),
+        ({"cpdm": {"genes": ["CD6", "PC1"]}}, ["genes: 'PC1'", "no single gene", "Rename"]),
+        ({"cpdm": {"genes": ["all"]}}, ["genes: 'all'", "no single gene"]),
         ({"factors": {"rank_grid": [5, 5]}}, ["factors.rank_grid = [5, 5]", "ascending"]),
         ({"factors": {"rank_grid": [10, 5]}}, ["factors.rank_grid = [10, 5]", "ascending"]),
         ({"factors": {"rank_grid": [0, 5]}}, ["factors.rank_grid", "greater than or equal to 1"]),

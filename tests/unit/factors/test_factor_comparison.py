@@ -14,6 +14,7 @@ from radgen_lib.analyses.factors import comparison, endpoints
 from radgen_lib.analyses.factors.comparison import Study, compare
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import DataError
+from radgen_lib.core.factor_layout import factor_settings
 from radgen_lib.core.rows import RESULT_COLUMNS
 from radgen_lib.omics.btf.baselines import fit_baseline
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
@@ -22,9 +23,12 @@ from radgen_lib.omics.btf.folds import factor_rows, fit_folds
 N, D = 56, 30
 OMICS = ("expression", "copy_number", "methylation")
 NAMES = [f"PHAN-AA-{i:04d}" for i in range(N)]
-SETTINGS = Factors(
+GIVEN = Factors(
     components=4, method="variational", chains=1, draws=20, folds=2, hidden_share=0.1, peers=["cp_als", "pca", "single"]
 )
+# As the rules hand them on: reading any other key fails.
+SETTINGS = Factors.part(factor_settings(GIVEN, "factor_comparison"))
+READ_BY_FITS = Factors.part(factor_settings(GIVEN, "fit_factors"))
 
 
 def planted() -> tuple[StoredTensor, np.ndarray]:
@@ -76,7 +80,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     parts = [("full", np.full(N, "train")), ("cv0-0", roles[0]), ("cv0-1", roles[1])]
     splits = pd.concat([pd.DataFrame({"fold": fold, "patient": NAMES, "role": role}) for fold, role in parts])
     factors = []
-    for place, fit in enumerate(fit_folds(tensor, splits, [fold for fold, _ in parts], SETTINGS, seed=0)):
+    for place, fit in enumerate(fit_folds(tensor, splits, [fold for fold, _ in parts], READ_BY_FITS, seed=0)):
         fit.save(folder / f"job{min(place, 1)}")
         factors.append(factor_rows(fit, tensor, splits))
     published = pd.DataFrame(

@@ -11,6 +11,7 @@ from radgen_lib.analyses.factors.imputing import DENSITY, OMIC
 from radgen_lib.analyses.factors.rank_curve import rank_curve, sides
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import DataError
+from radgen_lib.core.factor_layout import factor_settings
 from radgen_lib.core.rows import RESULT_COLUMNS
 from radgen_lib.metrics.intervals import FEWEST_PATIENTS
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
@@ -37,9 +38,11 @@ def splits() -> pd.DataFrame:
 
 
 def settings(grid: list[int]) -> Factors:
-    return Factors(
+    """As the rule hands them on: reading any other key fails."""
+    block = Factors(
         components=6, method="variational", chains=1, draws=20, max_sweeps=300, rank_grid=grid, hidden_share=0.1
     )
+    return Factors.part(factor_settings(block, "factor_rank"))
 
 
 @pytest.fixture(scope="module")

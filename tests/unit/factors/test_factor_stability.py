@@ -11,6 +11,7 @@ import pytest
 from radgen_lib.analyses.factors.stability import STABILITY_COLUMNS, seed_rows, stability, stability_rows
 from radgen_lib.core.config.factors import Factors
 from radgen_lib.core.errors import DataError
+from radgen_lib.core.factor_layout import factor_settings
 from radgen_lib.omics.btf.cohort_tensor import StoredTensor
 from radgen_lib.omics.btf.folds import FoldFit, fit_fold
 
@@ -28,7 +29,9 @@ def planted(noise: float = 0.3) -> StoredTensor:
 
 
 def settings(**changes: object) -> Factors:
-    return Factors(**{"components": 4, "method": "variational", "chains": 1, "draws": 20, "seeds": 2, **changes})
+    """As the rule hands them on: reading any other key fails."""
+    block = Factors(**{"components": 4, "method": "variational", "chains": 1, "draws": 20, "seeds": 2, **changes})
+    return Factors.part(factor_settings(block, "factor_stability"))
 
 
 def whole(tensor: StoredTensor, **changes: object) -> FoldFit:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pytest
 
 from radgen_lib.core.errors import DataError
 from radgen_lib.generators.base import FitContext
-from radgen_lib.generators.plans import job_rows
+from radgen_lib.generators.plans import SETTINGS, job_rows, planned_rows
 from radgen_lib.generators.sampling import SamplePlan, plan_rows
 from radgen_lib.generators.training import Recipe, fold_images, train_folds
 
@@ -39,6 +41,21 @@ def test_further_trainings_draw_held_out_patients_alone() -> None:
         assert set(mine["seed"]).isdisjoint(first["seed"])
     alone = job_rows(SPLITS, AGAIN[:1], PLAN)
     assert set(alone["fold"]) == {"split-s1"} and len(alone) == 4
+
+
+def test_settings_of_a_job_make_its_plan() -> None:
+    settings: dict[str, Any] = {
+        "folds": ["split", *AGAIN], "sampling": {"draws_heldout": 2, "max_synthetic": None},
+        "synthetic_folds": ["split"], "primary": True, "seed": 5, "shifted": ["split"],
+        "shifted_variables": 1, "shifted_patients": None,
+    }  # fmt: skip
+    assert tuple(settings) == SETTINGS
+    splits = SPLITS.assign(design="published_split")
+    names = dict.fromkeys(settings["folds"], ("CD6", "LTB"))
+    rows = planned_rows(splits, ["Q0", "Q1", "Q2"], names, **settings)
+    plan = replace(PLAN, shifted={"split": ("PC1", "CD6")})
+    pd.testing.assert_frame_equal(rows, job_rows(splits, ["split", *AGAIN], plan))
+    assert set(rows["factor"]) == {"", "PC1", "CD6"}
 
 
 def test_further_trainings_have_the_images_of_their_split() -> None:

@@ -294,6 +294,60 @@ def test_batches_change_nothing(fitted, conditions, monkeypatch):
     assert max(len(seeds) for _, seeds, _ in fitted.generator.calls) == 4
 
 
+class Rounding(Recorder):
+    """As a network in single precision: an image depends a little on its place and on the size of its batch."""
+
+    def sample(self, conditions, seeds, *, device="cpu"):
+        images = super().sample(conditions, seeds, device=device)
+        images[:, 2, 2] = conditions[:, 2]
+        images[:, 3, :2] = np.stack([np.arange(len(seeds)), np.full(len(seeds), len(seeds))], axis=1)
+        return images
+
+
+@pytest.fixture
+def still(conditions):
+    """Every patient has the smallest value in B and the largest in C: scaled they are 0 and 1, without spread."""
+    raw = conditions.assign(B=-100.0, C=50.0 + np.arange(len(conditions)))
+    scaler = ConditionScaler.fit(raw[list(NAMES)], "per_patient_minmax", log=False)
+    return FittedGenerator(Rounding(Options(), image_size=4, n_conditions=3), scaler, NAMES), raw
+
+
+def test_a_variable_without_spread_gives_the_bytes_of_the_image_at_shift_0(still):
+    fitted, raw = still
+    patients = [f"P{i:02d}" for i in range(60)]
+    raw = pd.concat([raw, raw.iloc[:1].merge(pd.Series(patients, name="patient"), how="cross", suffixes=("_", ""))])
+    raw["A"] += np.random.default_rng(0).normal(size=len(raw))
+    splits = pd.DataFrame({"fold": "f1", "patient": [*"ab", *patients], "design": "grouped"})
+    splits["role"] = np.where(splits["patient"].isin([*"ab"]), "train", "test")
+    table = plan_rows(splits, ["f1"], plan(shifted={"f1": NAMES}, draws=1))
+    response = table[table["kind"] == "response"]
+    images, index = drawn(fitted, table, raw)
+    rows = index[index["kind"] == "response"]
+    for name in patients:
+        mine = rows[rows["patient"] == name]
+        at_0 = images[mine.index[mine["shift"] == 0]]
+        constant = images[mine.index[mine["factor"].isin(["B", "C"])]]
+        assert len(constant) == 8 and (constant == at_0).all()
+        assert (images[mine.index[mine["factor"] == "A"], 0, 0] != at_0[:, 0, 0]).all()
+    sizes = [len(seeds) for _, seeds, _ in fitted.generator.calls]
+    assert max(sizes) <= sampling.BATCH < sum(sizes) == len(table) - 8 * 60
+    # One patient, one batch.
+    told = [set(seeds) for _, seeds, _ in fitted.generator.calls]
+    assert all(sum(seed in batch for batch in told) == 1 for seed in response["seed"].unique())
+
+
+def test_a_patient_of_more_rows_than_a_batch_is_drawn_in_several(still, monkeypatch):
+    fitted, raw = still
+    monkeypatch.setattr(sampling, "BATCH", 3)
+    table = plan_rows(SPLITS, ["f1"], plan(shifted={"f1": NAMES}, draws=1, synthetic_folds=[]))
+    images, index = drawn(fitted, table, raw)
+    sizes = [len(seeds) for _, seeds, _ in fitted.generator.calls]
+    assert max(sizes) == 3 and sum(sizes) == len(table) - 2 * 8
+    for _, mine in index[index["kind"] == "response"].groupby("patient"):
+        constant = images[mine.index[mine["factor"].isin(["B", "C"])]]
+        assert (constant == images[mine.index[mine["shift"] == 0]]).all()
+
+
 def test_a_patient_without_the_condition_drops_out(fitted, conditions):
     table = plan_rows(SPLITS, ["f0", "f1"], plan())
     images, index = drawn(fitted, table, conditions[conditions["patient"] != "X3"])

@@ -177,7 +177,7 @@ def drawn_texts(rows: pd.DataFrame) -> list[str]:
 
 def test_response_figure_shows_each_variable_of_the_first_design() -> None:
     told = drawn_texts(response_rows())
-    assert {"CD6", "LTB", "firstorder", "glcm", "EDM, 15 genes, rigorous"} <= set(told)
+    assert {"CD6", "LTB", "firstorder", "glcm", "EDM, 15 genes, rigorous, folds by patient (n = 8)"} <= set(told)
     assert not {"all", "PC1"} & set(told)
     assert told.count("70") == told.count("30") == 2 and told.count("+0.41*") == 2
     rows = response_rows()
@@ -189,6 +189,13 @@ def test_response_figure_shows_each_variable_of_the_first_design() -> None:
     both = pd.concat([site, response_rows()], ignore_index=True)
     assert variable_response(both) == variable_response(both.iloc[::-1]) == variable_response(response_rows())
     assert drawn_texts(pd.concat([response_rows(), response_rows(generator="cpdm")])).count("70") == 4
+
+
+def test_response_figure_names_the_design_and_shows_no_agreement_where_there_is_none() -> None:
+    rows = response_rows(design="published_folds", protocol="as_published", n=28)
+    told = drawn_texts(rows[~rows["metric"].str.startswith("response_agreement")])
+    assert "EDM, 15 genes, as published, rerun, 15 folds (n = 28)" in told
+    assert told.count("–") == 2 and not [text for text in told if text.startswith("+")]
 
 
 @pytest.mark.parametrize(
