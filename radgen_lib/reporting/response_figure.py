@@ -18,6 +18,7 @@ ADJUSTED = "response_agreement_p_within_site_holm"
 NOTHING = "no variable of a condition was moved by itself in this run"
 PANEL = ["protocol", "condition", "generator"]
 LEVEL = 0.05
+STILL = 1e-3  # SD; families of a smaller change say how numbers were rounded
 
 
 def variable_response(rows: pd.DataFrame) -> bytes:
@@ -56,10 +57,9 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _panel(axes: Any, table: pd.DataFrame) -> None:
     names = [column for column in table if column.startswith(SHARE)]
-    values = table[names].to_numpy(dtype=float)
-    axes.pcolormesh(
-        np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=max(0.5, np.nanmax(values)), edgecolors="white"
-    )
+    values = table[names].where(table[SIZE] >= STILL).to_numpy(dtype=float)
+    darkest = max(0.5, np.nanmax(values, initial=0.0))
+    axes.pcolormesh(np.ma.masked_invalid(values), cmap="Blues", vmin=0, vmax=darkest, edgecolors="white")
     for y, task in enumerate(table.index):
         for x, value in enumerate(values[y]):
             told = f"{100 * value:.0f}" if np.isfinite(value) else "–"

@@ -191,6 +191,15 @@ def test_response_figure_shows_each_variable_of_the_first_design() -> None:
     assert drawn_texts(pd.concat([response_rows(), response_rows(generator="cpdm")])).count("70") == 4
 
 
+def test_response_figure_gives_no_families_to_a_change_that_is_rounding() -> None:
+    rows = response_rows()
+    rows.loc[(rows["metric"] == "response_size") & (rows["task"] == "LTB"), "value"] = 8e-7
+    told = drawn_texts(rows)
+    assert told.count("70") == 1 and told.count("–") == 2 and "8e-07" in told
+    rows.loc[rows["metric"] == "response_size", "value"] = 8e-7
+    assert drawn_texts(rows).count("–") == 4
+
+
 def test_response_figure_names_the_design_and_shows_no_agreement_where_there_is_none() -> None:
     rows = response_rows(design="published_folds", protocol="as_published", n=28)
     told = drawn_texts(rows[~rows["metric"].str.startswith("response_agreement")])
