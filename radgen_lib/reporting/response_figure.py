@@ -40,7 +40,7 @@ def variable_response(rows: pd.DataFrame) -> bytes:
             _panel(axes, table)
             told = [label(column, str(value)) for column, value in zip(PANEL, name, strict=True)]
             design, n = label("design", table.attrs["design"]), table.attrs["n"]
-            axes.set_title(f"{told[2]}, {told[1]}, {told[0]}, {design} (n = {n})", fontsize=9)
+            axes.set_title(f"{told[2]}, {told[1]}, {told[0]}, {design} (n = {n})", fontsize=8)
         return as_svg(figure)
 
 

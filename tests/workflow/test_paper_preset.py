@@ -56,7 +56,7 @@ DESIGNS = {
     "as_published": ("published_split", "published_folds"),
     "rigorous": ("grouped", "site", "full"),
 }
-NETWORKS = {"as_published": ("cpdm", "vae"), "rigorous": ("cpdm", "edm", "vae", "untrained")}
+NETWORKS = {"as_published": ("cpdm", "vae"), "rigorous": ("cpdm", "edm", "vae")}
 RUNS = [(protocol, run) for protocol in DESIGNS for run in LAYOUT.runs(COHORT, protocol)]
 REPORTING = ("tables", "figures", "page", "all")
 

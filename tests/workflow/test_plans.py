@@ -83,9 +83,9 @@ def test_every_target_builds_at_every_preset(
     trained = plan.jobs["train_generator"]
     assert trained == plan.jobs["sample_images"] == plan.jobs["sample_features"]
     # as published 2 x 2, rigorous 7 or 8 generators on genes and 1 or 3 on factors, each in one job; at paper sizes one
-    # job per fold for networks (2 x 2, of 16 folds and 2 further trainings; 4 on genes, 1 on factors), still one for
-    # what is not trained.
-    expected = {"mini": 4 + 7 + 1, "demo": 4 + 8 + 1, "paper": 4 * 18 + 4 + 2 + (4 + 1) * (7 * 5 + 2 + 1)}
+    # job per fold for trained networks (2 x 2, of 16 folds and 2 further trainings; 3 on genes, 1 on factors), still
+    # one for what is not trained (5 on genes, 2 on factors).
+    expected = {"mini": 4 + 7 + 1, "demo": 4 + 8 + 1, "paper": 4 * 18 + 5 + 2 + (3 + 1) * (7 * 5 + 2 + 1)}
     assert trained == expected[preset]
 
 

@@ -111,8 +111,8 @@ RIGOROUS = Protocol(
 
 
 def _generator(name: str, **options: Any) -> GeneratorBlock:
-    """A block; what is not trained takes seconds a fold, less than the start of a job of its own."""
-    quick = {"folds_per_job": "all"} if name.startswith("baselines:") else {}
+    """A block; what is not trained takes all folds in one job: each takes less than the start of a job of its own."""
+    quick = {"folds_per_job": "all"} if name.startswith("baselines:") or name.endswith(":UntrainedDiffusion") else {}
     return GeneratorBlock.model_validate({"class": f"radgen_lib.generators.{name}", "options": options, **quick})
 
 
