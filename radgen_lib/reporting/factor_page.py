@@ -80,7 +80,7 @@ CAPTIONS = {
 APPROXIMATE = {
     "factor_traces.svg": (
         "Lower bound of the evidence by sweep",
-        "Fit on all patients by variational approximation, from the starting point with the highest bound. The bound "
+        "Fit on all patients by variational approximation, from the starting point that began best. The bound "
         "never falls, and the fit ends where it has settled; a curve that still rises at its end was stopped too "
         "early. There are no chains and no burn-in, so that nothing here shows whether another optimum would do as "
         "well. The first climb is cut off.",
