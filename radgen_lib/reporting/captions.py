@@ -77,10 +77,10 @@ FIGURES: dict[str, tuple[str, str]] = {
         "Response to single variables of the condition",
         "One variable moved, the others at the patient's own values (test 6 of S.ADH). Cells: share (%) of each family "
         "of radiomic features in the change (– where it stays below 0.001 SD); size: change of a feature per SD of the "
-        "variable, in SD of the real training images; agrees: correlation over features with the associations in real held-out images, within site "
-        "(* p below 5 % after Holm, a conservative p; – where patients of the design also train the generator). The "
-        "title names the design and n, the patients whose condition was moved. Rows that look alike: the generator "
-        "answers to every variable in one way.",
+        "variable, in SD of the real training images; agrees: correlation over features with the associations in real "
+        "held-out images, within site (* p below 5 % after Holm, a conservative p; – where patients of the design also "
+        "train the generator). The title names the design and n, the patients whose condition was moved. Rows that "
+        "look alike: the generator answers to every variable in one way.",
     ),
     "nearest_pairs": (
         "Synthetic images and their nearest training images",
