@@ -54,7 +54,7 @@ def check_share(phases: pd.DataFrame, allowed: float, path: Path) -> None:
 
     All that may be a phase counts: also parts that nobody could name, thin stacks, more phases than are used, and
     series of which no header can be read. What is left out as planned does not: localisers, derived images,
-    subtractions, copies of a phase, and sound stacks of another geometry (a T1 image of the other plane, as most
+    subtractions, copies of a phase, and sound stacks of another geometry (a T1 image of the other plane, as some
     protocols have) of a study whose dynamic series gave its pre-contrast and a post-contrast phase. Where those are
     images too (``imaging.phases: all``), they count as well, copies excepted.
     """

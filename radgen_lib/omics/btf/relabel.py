@@ -41,7 +41,7 @@ def largest(column: np.ndarray) -> np.ndarray:
 def third_moment(w: np.ndarray) -> np.ndarray:
     """Sum of cubes [K] of each column: its sign tells a few large loadings from their mirror image."""
     wide = w.astype(float)
-    return np.asarray((wide * wide * wide).sum(axis=0))  # power() is ten times slower
+    return np.asarray((wide * wide * wide).sum(axis=0))  # power() is slower
 
 
 def sign_of(a: np.ndarray) -> np.ndarray:
